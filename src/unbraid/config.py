@@ -1,0 +1,96 @@
+"""The one converter from a mapping (TOML, JSON, metadata) to a frozen dataclass: strict, with suggestions."""
+
+from __future__ import annotations
+
+import dataclasses
+from enum import Enum
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import cattrs
+from cattrs.errors import ForbiddenExtraKeysError
+from cattrs.gen import make_dict_structure_fn
+
+from unbraid.errors import ConfigError, did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+T = TypeVar("T")
+
+
+def _fraction(value: object, _: type) -> Fraction:
+    """A fraction from "39/5", a number, or itself; TOML and JSON have no fractions of their own."""
+    if isinstance(value, (str, int, float, Fraction)):
+        return Fraction(value).limit_denominator(1_000_000)
+    raise TypeError(f"{value!r} is no fraction")
+
+
+def _exact(value: object, kind: type) -> Any:
+    """A scalar of exactly this kind: "7" is no int, 1 is no bool, but 1 is a float."""
+    if isinstance(value, kind) and not (isinstance(value, bool) and kind is not bool):
+        return value
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    raise TypeError(f"{value!r} is no {kind.__name__}")
+
+
+_converter = cattrs.Converter(forbid_extra_keys=True)
+for _kind in (int, float, bool, str):
+    _converter.register_structure_hook(_kind, _exact)
+_converter.register_structure_hook(Fraction, _fraction)
+_converter.register_unstructure_hook(Fraction, str)
+_converter.register_structure_hook_factory(
+    dataclasses.is_dataclass,
+    lambda cls: make_dict_structure_fn(cls, _converter, _cattrs_forbid_extra_keys=True),
+)
+
+
+def structure(mapping: Mapping[str, object], cls: type[T], where: str = "configuration") -> T:
+    """A frozen dataclass from a mapping; every fault is reported at once, with its place.
+
+    Args:
+        mapping: Keys and plain values, nested as the dataclass is.
+        cls: The dataclass to make.
+        where: What the mapping is, for the error's sentence.
+
+    Returns:
+        An instance of `cls`.
+
+    Raises:
+        ConfigError: If a key is unknown or missing, or a value is of another kind than its field.
+
+    >>> @dataclasses.dataclass(frozen=True)
+    ... class Config:
+    ...     channels: int = 48
+    >>> structure({"channels": 64}, Config)
+    Config(channels=64)
+    """
+    try:
+        return _converter.structure(mapping, cls)
+    except cattrs.BaseValidationError as error:
+        raise ConfigError(f"{where}: {'; '.join(_faults(error))}") from error
+
+
+def unstructure(value: object) -> dict[str, Any]:
+    """Plain values of a dataclass, as JSON and TOML can hold them; `structure` is its inverse."""
+    plain = _converter.unstructure(value)
+    return {key: item.value if isinstance(item, Enum) else item for key, item in plain.items()}
+
+
+def _faults(error: BaseException) -> list[str]:
+    """Each leaf of cattrs' tree of errors as a clause of our sentence."""
+    if isinstance(error, ForbiddenExtraKeysError):
+        known = [field.name for field in dataclasses.fields(error.cl)]
+        return [
+            f"unknown key {key!r}{did_you_mean(key, known) or '; known are ' + ', '.join(known)}"
+            for key in sorted(error.extra_fields)
+        ]
+    children = getattr(error, "exceptions", None)
+    if children:
+        return [fault for child in children for fault in _faults(child)]
+    notes = getattr(error, "__notes__", [])
+    place = next((note.split("attribute ")[-1] for note in notes if "attribute " in str(note)), "")
+    if isinstance(error, KeyError):
+        return [f"missing key {error.args[0]!r}"]
+    return [f"{error}{f' (at {place})' if place else ''}"]

@@ -1,0 +1,1 @@
+"""Separation itself: knows backends and model specs, never a network."""

@@ -1,0 +1,1 @@
+"""Disk and decoders: the only place where bytes of audio are touched."""

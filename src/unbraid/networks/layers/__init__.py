@@ -1,0 +1,1 @@
+"""Bricks that two or more networks use with the same maths and the same names."""

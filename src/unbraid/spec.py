@@ -1,0 +1,60 @@
+"""ModelSpec: what a network says of itself; all the engine ever knows about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from unbraid.errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSpec:
+    """What a network says of itself; all the engine ever knows about it.
+
+    Args:
+        sources: Names of the sources, in the order of the network's output.
+        sample_rate: In Hz; audio of another rate is resampled on the way in and back on the way out.
+        channels: How many channels the network takes at once.
+        segment: Samples it was trained on, and the longest it should be given.
+        multiple: Accepted lengths are multiples of this.
+        fixed: True: it takes exactly `segment` samples, nothing else.
+        context: Samples at each edge that are computed but not trusted.
+        lookahead: Future samples needed; None: the whole segment.
+        levelled: True: it expects the whole track's mono mean taken off and its mono deviation divided
+            out, and gives estimates at that level.
+
+    Raises:
+        ConfigError: If a number is out of range or a source stands twice.
+    """
+
+    sources: tuple[str, ...]
+    sample_rate: int
+    channels: int
+    segment: int
+    multiple: int = 1
+    fixed: bool = False
+    context: int = 0
+    lookahead: int | None = None
+    levelled: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.sources or len(set(self.sources)) != len(self.sources):
+            raise ConfigError(f"a model's sources are {self.sources}; there must be some, each once")
+        for name in ("sample_rate", "channels", "segment", "multiple"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"a model's {name} is {getattr(self, name)}; it must be at least 1")
+        if self.context < 0 or 2 * self.context >= self.segment:
+            raise ConfigError(
+                f"a context of {self.context} samples at each edge leaves nothing of a segment "
+                f"of {self.segment} samples"
+            )
+
+    def accepted_length(self, length: int) -> int:
+        """The shortest length the network takes that is at least `length` samples.
+
+        >>> ModelSpec(("a",), 44100, 2, segment=1000, multiple=8).accepted_length(13)
+        16
+        """
+        if self.fixed:
+            return max(self.segment, length)
+        return -(-length // self.multiple) * self.multiple
