@@ -1,0 +1,281 @@
+"""What people see: sentences, tables and progress. The only module that writes to the terminal.
+
+Data goes to stdout, everything for people to stderr. Progress is a bar where stderr is a terminal and a
+plain line now and then where it is not: a log file never holds a control character.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import math
+import os
+import sys
+import traceback
+import unicodedata
+from typing import TYPE_CHECKING, TextIO
+
+from unbraid.cli.pace import clock, size
+from unbraid.progress import OutputReady, Stage
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from types import TracebackType
+
+    from rich.console import Console
+    from typing_extensions import Self
+
+    from unbraid.progress import Event, Progress
+
+WORDS = {
+    Stage.FETCH: "fetching",
+    Stage.MEASURE: "measuring",
+    Stage.SEPARATE: "separating",
+    Stage.FINISH: "finishing",
+}
+LINE_EVERY_SECONDS = 2.0  # plain lines of one stage are at least this far apart
+
+
+def survive_odd_names() -> None:
+    """Make both streams write any text: what their encoding cannot hold is escaped, never an exception."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def printable(text: str) -> str:
+    r"""The text without anything that steers a terminal: control characters and lone surrogates are escaped.
+
+    >>> print(printable("a\x1b[31mb\n"), printable("Ärger 歌 🎸"))
+    a\x1b[31mb\n Ärger 歌 🎸
+    """
+    return "".join(
+        char.encode("unicode_escape").decode() if unicodedata.category(char) in {"Cc", "Cs"} else char
+        for char in text
+    )
+
+
+def out(text: str) -> None:
+    """One line of data to stdout."""
+    sys.stdout.write(f"{printable(text)}\n")
+    sys.stdout.flush()
+
+
+def say(text: str) -> None:
+    """One line for people, to stderr."""
+    sys.stderr.write(f"{printable(text)}\n")
+    sys.stderr.flush()
+
+
+def fail(sentence: str) -> None:
+    """One sentence that says what went wrong, to stderr."""
+    say(f"unbraid: {sentence}")
+
+
+def show_traceback() -> None:
+    """Where the exception being handled came from, to stderr."""
+    for line in traceback.format_exc().splitlines():
+        say(line)
+
+
+def out_json(value: object) -> None:
+    """One JSON value on one line of stdout, in ASCII; infinities and NaN, which JSON lacks, become null."""
+    out(json.dumps(_finite(value), allow_nan=False, default=str))
+
+
+def _finite(value: object) -> object:
+    """The value with every float that JSON cannot hold replaced by None."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(item) for item in value]
+    return value
+
+
+class LogLines(logging.Handler):
+    """Log records as lines for people, so that they pass above a running bar instead of through it."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Say one record."""
+        say(f"unbraid: {record.getMessage()}")
+
+
+def out_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A table to stdout."""
+    _write_table(sys.stdout, headings, rows)
+
+
+def say_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A table to stderr."""
+    _write_table(sys.stderr, headings, rows)
+
+
+def _write_table(stream: TextIO, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
+    for heading in headings:
+        table.add_column(heading, overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(printable(cell)) for cell in row))
+    console = _console(stream)
+    with console.capture() as captured:
+        console.print(table)
+    stream.writelines(f"{line.rstrip()}\n" for line in captured.get().splitlines())
+
+
+def _console(stream: TextIO) -> Console:
+    """A console as wide as the terminal; in a file, as wide as its content."""
+    from rich.console import Console
+
+    terminal = is_terminal(stream)
+    return Console(
+        file=stream,
+        force_terminal=terminal,
+        width=None if terminal else 100_000,
+        markup=False,
+        emoji=False,
+        highlight=False,
+    )
+
+
+def is_terminal(stream: TextIO) -> bool:
+    """Whether the stream is a screen that can redraw a line."""
+    return stream.isatty() and os.environ.get("TERM") not in {"dumb", "unknown"}
+
+
+class Display:
+    """Progress that nobody sees; the other two draw it. A context manager that can be called with events."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        pass
+
+    def __call__(self, event: Event) -> None:
+        """Take one event of a stage."""
+
+    def batch(self, name: str, position: int, total: int, eta_seconds: float | None) -> None:
+        """Say where the whole batch is: `name` is file `position` of `total`, counted from one."""
+
+
+class Lines(Display):
+    """Progress as plain lines: the start of each stage, then at most one for every tenth of it."""
+
+    def __init__(self) -> None:
+        self._stage: tuple[str, Stage] | None = None
+        self._tenth = 0
+        self._said_at = 0.0
+        self._position = 0
+
+    def __call__(self, event: Event) -> None:
+        if isinstance(event, OutputReady):
+            return
+        tenth = int((event.fraction or 0.0) * 10)
+        if self._stage != (event.name, event.stage):
+            self._stage = (event.name, event.stage)
+        elif tenth <= self._tenth or event.elapsed_seconds - self._said_at < LINE_EVERY_SECONDS:
+            return
+        self._tenth, self._said_at = tenth, event.elapsed_seconds
+        details = [f"{10 * tenth} %" if tenth else "", _left(event.eta_seconds), _bytes(event)]
+        said = ", ".join(detail for detail in details if detail)
+        say(f"{event.name}: {WORDS[event.stage]}{f' ({said})' if said else ''}")
+
+    def batch(self, name: str, position: int, total: int, eta_seconds: float | None) -> None:
+        if position != self._position:
+            self._position = position
+            left = _left(eta_seconds)
+            say(f"file {position} of {total}: {name}{f' ({left} for all)' if left else ''}")
+
+
+class Bars(Display):
+    """Progress as a bar for the stage at hand and one for the whole batch."""
+
+    def __init__(self) -> None:
+        from rich.progress import BarColumn, TextColumn
+        from rich.progress import Progress as RichProgress
+
+        self._bars = RichProgress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            TextColumn("{task.percentage:>3.0f} %", markup=False),
+            TextColumn("{task.fields[left]}", markup=False),
+            console=_console(sys.stderr),
+            transient=True,
+            refresh_per_second=5,
+            redirect_stdout=False,  # stdout is data: it must never be drawn on stderr
+        )
+        self._stage = self._bars.add_task("", visible=False, left="")
+        self._batch = self._bars.add_task("", visible=False, left="")
+
+    def __enter__(self) -> Self:
+        self._bars.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bars.stop()
+
+    def __call__(self, event: Event) -> None:
+        if isinstance(event, OutputReady):
+            return
+        self._bars.update(
+            self._stage,
+            description=printable(f"{event.name}: {WORDS[event.stage]}"),
+            completed=event.done,
+            total=event.total,
+            left=", ".join(filter(None, [_left(event.eta_seconds), _bytes(event)])),
+            visible=True,
+        )
+
+    def batch(self, name: str, position: int, total: int, eta_seconds: float | None) -> None:
+        self._bars.update(
+            self._batch,
+            description=printable(f"file {position} of {total}"),
+            completed=position - 1,
+            total=total,
+            left=_left(eta_seconds),
+            visible=True,
+        )
+
+
+def display(*, quiet: bool = False, data_on_stdout: bool = False) -> Display:
+    """The display that suits the terminal.
+
+    Args:
+        quiet: Show nothing.
+        data_on_stdout: Lines of data go to stdout meanwhile; where that is the same screen, a bar that
+            redraws itself would tear them.
+    """
+    if quiet:
+        return Display()
+    shared = data_on_stdout and sys.stdout.isatty()
+    return Bars() if is_terminal(sys.stderr) and not shared else Lines()
+
+
+def _left(seconds: float | None) -> str:
+    return "" if seconds is None else f"{clock(seconds)} left"
+
+
+def _bytes(event: Progress) -> str:
+    """How many bytes have come, in the only stage that counts bytes."""
+    if event.stage is not Stage.FETCH or not event.done:
+        return ""
+    return f"{size(event.done)} of {size(event.total)}" if event.total else size(event.done)
+
+
+def plain(mapping: Mapping[str, object]) -> str:
+    """Names and values on one line: `vocals 9.2, drums 10.1`.
+
+    >>> plain({"vocals": 9.2, "drums": 10.1})
+    'vocals 9.2, drums 10.1'
+    """
+    return ", ".join(f"{key} {value}" for key, value in mapping.items())

@@ -1,0 +1,220 @@
+"""Delivery: stems into files, all of them whole or none at all.
+
+Float stems are written as they come. Integer and lossy stems are kept aside as floats until the end of the
+track, because only then is it known whether one of them would clip: then all get one common gain.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import shutil
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from unbraid.engine.finish import linked_gain, round_together
+from unbraid.errors import MachineError
+from unbraid.io.spool import Spool
+from unbraid.io.write import Writer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+    from types import TracebackType
+
+    from torch import Tensor
+    from typing_extensions import Self
+
+    from unbraid.io.formats import OutputFormat
+    from unbraid.io.source import Source
+
+_LOSSY_BITS = 16  # lossy formats are decoded to 16 bits by most players; their peaks are kept within that
+
+
+@dataclass(frozen=True, slots=True)
+class Levels:
+    """What became of the level on the way to the files.
+
+    Args:
+        gain_db: Common gain of all stems; 0 unless an integer or lossy stem would have clipped.
+        residual_db: Energy of the mixture minus all estimates, as written, relative to the mixture's; None
+            where there is none at all.
+        peaks: Of each stem as written, in full scale.
+    """
+
+    gain_db: float
+    residual_db: float | None
+    peaks: Mapping[str, float]
+
+
+class Delivery:
+    """Writes the stems of one track; leaving it with an exception leaves no file behind.
+
+    Args:
+        paths: Where each stem goes.
+        source: The recording: rate, layout, tags.
+        length: Samples of every stem.
+        format: Of the files, bits included.
+        together: Whether the stems are rounded so that integer samples add up, too.
+
+    Raises:
+        MachineError: If the disk has too little room, or a folder cannot be written to.
+    """
+
+    def __init__(
+        self,
+        paths: Mapping[str, Path],
+        source: Source,
+        *,
+        length: int,
+        format: OutputFormat,  # noqa: A002 - the option's name everywhere
+        together: bool,
+    ) -> None:
+        self._paths, self._format, self._together = dict(paths), format, together
+        self._channels, self._length = len(source.layout), length
+        self._integer_bits = format.integer_bits or (_LOSSY_BITS if format.is_lossy else None)
+        folder = next(iter(self._paths.values())).parent
+        folder.mkdir(parents=True, exist_ok=True)
+        self._require_room(folder)
+        self._mixture_energy = 0.0
+        self._residual_energy = 0.0
+        self._peaks = torch.zeros(len(self._paths), dtype=torch.float64)
+        self._placed: list[Path] = []
+        self._spool = Spool(folder) if self._integer_bits else None
+        self._writers: list[Writer] = []
+        try:
+            for path in self._paths.values():
+                self._writers.append(_writer(path, source, length, format))
+        except BaseException:
+            self._abort()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if kind is not None:
+            self._abort()
+        elif self._spool:
+            self._spool.close()
+
+    def push(self, stems: Tensor, mixture: Tensor, residual: Tensor) -> None:
+        """Take the next samples of every stem.
+
+        Args:
+            stems: `(stems, channels, n)` in float32.
+            mixture: `(channels, n)`.
+            residual: Mixture minus the sum of all estimates, `(channels, n)`, float64.
+        """
+        self._mixture_energy += mixture.double().square().sum().item()
+        if stems.shape[-1]:
+            self._peaks = torch.maximum(self._peaks, stems.abs().amax((1, 2)).double())
+        if self._spool:
+            self._spool.append(torch.cat([stems.flatten(0, 1), residual.float()]))
+        else:
+            self._residual_energy += residual.square().sum().item()
+            self._write(stems)
+
+    def finish(self, advance: Callable[[int], None]) -> Levels:
+        """Write what was kept aside and move every stem into place.
+
+        Args:
+            advance: Told how many samples have been written.
+
+        Returns:
+            Gain, residual and peaks of what was written.
+        """
+        gain = linked_gain(self._peaks.max().item(), self._integer_bits) if self._integer_bits else 1.0
+        if self._spool:
+            self._peaks.zero_()
+            for kept in self._spool.blocks():
+                self._encode(kept, gain)
+                advance(kept.shape[-1])
+        for writer in self._writers:
+            self._placed.append(writer.close())
+        return Levels(
+            gain_db=20 * math.log10(gain),
+            residual_db=_ratio_db(self._residual_energy, gain**2 * self._mixture_energy),
+            peaks=dict(zip(self._paths, self._peaks.tolist(), strict=True)),
+        )
+
+    def write_sidecar(self, path: Path, content: Mapping[str, Any]) -> None:
+        """Write what is known about the stems beside them, as JSON."""
+        temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+            temporary.replace(path)
+        except OSError as error:
+            temporary.unlink(missing_ok=True)
+            raise MachineError(f"{path} cannot be written: {error.strerror}") from error
+
+    def _encode(self, kept: Tensor, gain: float) -> None:
+        """Give one block of what was kept aside its gain, round it, and write it."""
+        count = len(self._paths) * self._channels
+        wanted = kept[:count].double().unflatten(0, (len(self._paths), self._channels)) * gain
+        written = wanted
+        if self._format.integer_bits:
+            bits = self._format.integer_bits
+            written = round_together(wanted, bits) if self._together else _round(wanted, bits)
+        left = kept[count:].double() * gain + (wanted - written).sum(0)
+        self._residual_energy += left.square().sum().item()
+        self._peaks = torch.maximum(self._peaks, written.abs().amax((1, 2)))
+        self._write(written)
+
+    def _write(self, stems: Tensor) -> None:
+        for writer, stem in zip(self._writers, stems, strict=True):
+            writer.write(stem)
+
+    def _abort(self) -> None:
+        for writer in self._writers:
+            writer.abort()
+        for path in self._placed:
+            path.unlink(missing_ok=True)
+        if self._spool:
+            self._spool.close()
+
+    def _require_room(self, folder: Path) -> None:
+        """Refuse before hours of work what the disk cannot hold: floats kept aside, and the stems themselves."""
+        samples = self._length * self._channels
+        kept = samples * 4 * (len(self._paths) + 1) if self._integer_bits else 0
+        bytes_each = 0 if self._format.is_lossy else (self._format.integer_bits or 32) // 8
+        need = kept + samples * bytes_each * len(self._paths)
+        free = shutil.disk_usage(folder).free
+        if need > free:
+            raise MachineError(
+                f"the stems need {need / 1e9:.1f} GB in {folder} and {free / 1e9:.1f} GB are free; "
+                "make room, choose another --out, or write fewer --stems"
+            )
+
+
+def _writer(path: Path, source: Source, length: int, format: OutputFormat) -> Writer:  # noqa: A002
+    return Writer(
+        path,
+        format,
+        sample_rate=source.sample_rate,
+        channels=len(source.layout),
+        layout=source.layout,
+        length=length,
+        tags=source.info.tags if source.info else {},
+        cover=source.info.cover if source.info else None,
+    )
+
+
+def _round(stems: Tensor, bits: int) -> Tensor:
+    """Each stem to its nearest integer samples, in float64."""
+    steps = 2.0 ** (bits - 1)
+    return (stems * steps).round().clamp(-steps, steps - 1) / steps
+
+
+def _ratio_db(residual: float, mixture: float) -> float | None:
+    """A ratio of energies in dB; None where there is no residual or nothing to relate it to."""
+    return 10 * math.log10(residual / mixture) if residual > 0 and mixture > 0 else None

@@ -1,0 +1,188 @@
+"""Where weights live on this machine: find, verify and prune them, and say how much they take.
+
+    <cache>/models/.htdemucs.lock                        held while the model is fetched
+    <cache>/models/htdemucs/<fingerprint>.safetensors    whole and verified, or not there
+    <cache>/models/htdemucs/<sha256>.part                a download that will be continued
+    <cache>/models/htdemucs/.fetch-…/                    scratch of a fetch that is going on
+
+The cache is the platform's own, unless the caller or the environment variable UNBRAID_CACHE names another.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from unbraid.errors import MachineError, WeightsError
+from unbraid.zoo import catalog
+from unbraid.zoo.checkpoint import Checkpoint
+from unbraid.zoo.lock import locked_if_free
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PART = ".part"
+SCRATCH = ".fetch-"
+_WEIGHTS = re.compile(r"[0-9a-f]{64}\.safetensors")
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """What `prune` removed, or would remove.
+
+    Args:
+        paths: Files and folders.
+        bytes: What they took on disk.
+    """
+
+    paths: tuple[Path, ...]
+    bytes: int
+
+
+def root(cache: Path | None = None) -> Path:
+    """The cache's folder: the caller's, else UNBRAID_CACHE, else the platform's own."""
+    if cache is not None:
+        return cache
+    named = os.environ.get("UNBRAID_CACHE")
+    if named:
+        return Path(named).expanduser()
+    import platformdirs
+
+    return platformdirs.user_cache_path("unbraid", appauthor=False)
+
+
+def path_of(model: str | Checkpoint, *, cache: Path | None = None) -> Path:
+    """Where a model's weights are once they are fetched.
+
+    Args:
+        model: A name, or a card.
+        cache: The cache's folder, if not the usual one.
+
+    Raises:
+        UnknownModelError: If no model answers to the name.
+    """
+    known = model if isinstance(model, Checkpoint) else catalog.card(model)
+    return root(cache) / "models" / known.name / f"{known.fingerprint}.safetensors"
+
+
+def lock_of(model: str | Checkpoint, *, cache: Path | None = None) -> Path:
+    """The file whose lock is held while the model is fetched."""
+    folder = path_of(model, cache=cache).parent
+    return folder.with_name(f".{folder.name}.lock")
+
+
+def is_on_disk(model: str | Checkpoint, *, cache: Path | None = None) -> bool:
+    """Whether a model's weights are in the cache; `verify` says whether they are sound."""
+    return path_of(model, cache=cache).is_file()
+
+
+def verify(model: str | Checkpoint, *, cache: Path | None = None) -> Path:
+    """Read a model's weights from the cache and compare every value with its card's fingerprint.
+
+    Args:
+        model: A name, or a card.
+        cache: The cache's folder, if not the usual one.
+
+    Returns:
+        The file, which is sound.
+
+    Raises:
+        WeightsError: If the weights are not on disk, or not those of the card.
+        UnknownModelError: If no model answers to the name.
+    """
+    from unbraid.zoo.convert import read
+
+    known = model if isinstance(model, Checkpoint) else catalog.card(model)
+    path = path_of(known, cache=cache)
+    if not path.is_file():
+        raise WeightsError(f"{known.name} is not on disk: {path} does not exist; fetch it first")
+    read(path).require(known.fingerprint)
+    return path
+
+
+def sizes(*, cache: Path | None = None) -> dict[str, int]:
+    """Bytes on disk, by the name of each model in the cache."""
+    return {folder.name: _size(folder) for folder in _folders(cache)}
+
+
+def prune(*, cache: Path | None = None, dry_run: bool = False) -> Pruned:
+    """Remove what is no use: interrupted downloads, and weights that no card knows.
+
+    Only names that the zoo itself gives are touched, and no model that is being fetched right now.
+
+    Args:
+        cache: The cache's folder, if not the usual one.
+        dry_run: Only say what would be removed.
+
+    Returns:
+        What was removed and how much it took.
+
+    Raises:
+        MachineError: If something cannot be removed.
+    """
+    known = {path_of(card, cache=cache) for card in catalog.cards()}
+    paths: list[Path] = []
+    total = 0
+    for folder in _folders(cache):
+        with locked_if_free(folder.with_name(f".{folder.name}.lock")) as free:
+            for path in _stale(folder, known) if free else ():
+                paths.append(path)
+                total += _size(path)
+                if not dry_run:
+                    _remove(path)
+            if free and not dry_run and not any(folder.iterdir()):
+                folder.rmdir()
+    return Pruned(tuple(paths), total)
+
+
+@contextlib.contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """Turn the system's refusals to write in the cache into one sentence.
+
+    Raises:
+        MachineError: If the disk is full, the folder is read-only, or the like.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise MachineError(
+            f"cannot write in {folder}: {error.strerror or error}; make room or the permission, "
+            "or name another cache folder in the environment variable UNBRAID_CACHE"
+        ) from error
+
+
+def _folders(cache: Path | None) -> list[Path]:
+    """The folder of each model in the cache."""
+    models = root(cache) / "models"
+    return sorted(path for path in models.iterdir() if path.is_dir()) if models.is_dir() else []
+
+
+def _stale(folder: Path, known: set[Path]) -> list[Path]:
+    """What in a model's folder is no use."""
+    return sorted(
+        path
+        for path in folder.iterdir()
+        if path.suffix == PART
+        or path.name.startswith(SCRATCH)
+        or (_WEIGHTS.fullmatch(path.name) and path not in known)
+    )
+
+
+def _size(path: Path) -> int:
+    """Bytes of a file, or of all files in a folder."""
+    files = path.rglob("*") if path.is_dir() else (path,)
+    return sum(file.stat().st_size for file in files if file.is_file())
+
+
+def _remove(path: Path) -> None:
+    """Remove a file or a folder."""
+    with writing(path.parent):
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()

@@ -1,0 +1,1 @@
+"""One foreign naming of weights a file."""
