@@ -183,7 +183,7 @@ class Delivery:
             self._spool.close()
 
     def _require_room(self, folder: Path) -> None:
-        """Refuse before hours of work what the disk cannot hold: floats kept aside, and the stems themselves."""
+        """Refuse before hours of work what the disk cannot hold: floats kept aside, and the stems."""
         samples = self._length * self._channels
         kept = samples * 4 * (len(self._paths) + 1) if self._integer_bits else 0
         bytes_each = 0 if self._format.is_lossy else (self._format.integer_bits or 32) // 8

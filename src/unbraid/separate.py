@@ -12,7 +12,7 @@ import torch
 
 from unbraid._version import __version__
 from unbraid.config import unstructure
-from unbraid.delivery import Delivery
+from unbraid.delivery import Delivery, Levels
 from unbraid.engine.backends.eager import EagerBackend
 from unbraid.engine.blend import flow_of
 from unbraid.engine.chain import Chain, LevelSurvey
@@ -53,10 +53,14 @@ class Separation:
         input: The file that was separated.
         stems: Where each stem is.
         sidecar: Where the JSON file about them is.
-        skipped: True: everything was there already, nothing was done.
-        details: What the sidecar holds: model, weights, plan, version, gain, peaks, residual.
-        audio_seconds: Length of the recording.
+        skipped: True: everything was there already, nothing was done, and the rest of this is empty.
+        sample_rate: Of the recording and the stems, in Hz.
+        length: Samples of each.
         elapsed_seconds: How long it took, from opening the file to the last stem in place.
+        gain_db: Common gain of all stems; below 0 where an integer or lossy stem would have clipped.
+        residual_db: Energy of the mixture minus all estimates, as written, relative to the mixture's; None
+            where there is none at all.
+        peaks: Of each stem as written, in full scale.
     """
 
     track: str
@@ -64,14 +68,40 @@ class Separation:
     stems: Mapping[str, Path]
     sidecar: Path
     skipped: bool = False
-    details: Mapping[str, Any] = field(default_factory=dict)
-    audio_seconds: float = 0.0
+    sample_rate: int = 0
+    length: int = 0
     elapsed_seconds: float = 0.0
+    gain_db: float = 0.0
+    residual_db: float | None = None
+    peaks: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def audio_seconds(self) -> float:
+        """Length of the recording; 0 where nothing was done."""
+        return self.length / self.sample_rate if self.sample_rate else 0.0
 
     @property
     def rtf(self) -> float | None:
         """Processing time by audio time, lower is better; None where nothing was processed."""
         return self.elapsed_seconds / self.audio_seconds if self.audio_seconds else None
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, as the command line prints them."""
+        return {
+            "track": self.track,
+            "input": str(self.input),
+            "stems": {stem: str(path) for stem, path in self.stems.items()},
+            "sidecar": str(self.sidecar),
+            "skipped": self.skipped,
+            "sample_rate": self.sample_rate,
+            "length": self.length,
+            "audio_seconds": self.audio_seconds,
+            "elapsed_seconds": self.elapsed_seconds,
+            "rtf": self.rtf,
+            "gain_db": self.gain_db,
+            "residual_db": self.residual_db,
+            "peaks": dict(self.peaks),
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,7 +249,8 @@ class Separator:
         """
         source = source_of(recording, start_seconds=start_seconds, duration_seconds=duration_seconds)
         for piece in self._pieces(source):
-            yield Estimates(piece.stems, self.stems, source.sample_rate)
+            if piece.stems.shape[-1]:
+                yield Estimates(piece.stems, self.stems, source.sample_rate)
 
     def outputs(
         self,
@@ -290,15 +321,22 @@ class Separator:
         if there and not overwrite and not skip_existing:
             raise UsageError(f"{there[0]} is there already; use --overwrite or --skip-existing")
         source = source_of(path, start_seconds=start_seconds, duration_seconds=duration_seconds)
-        details = self._write(source, paths, sidecar, self._resolved(format, source))
+        length, levels = self._write(source, paths, sidecar, self._resolved(format, source))
         for stem, place in paths.items():
             if self._on_event:
                 self._on_event(OutputReady(source.name, stem, place))
-        seconds = details["length"] / source.sample_rate
         return Separation(
-            source.name, path, paths, sidecar,
-            details=details, audio_seconds=seconds, elapsed_seconds=time.monotonic() - began,
-        )  # fmt: skip
+            source.name,
+            path,
+            paths,
+            sidecar,
+            sample_rate=source.sample_rate,
+            length=length,
+            elapsed_seconds=time.monotonic() - began,
+            gain_db=levels.gain_db,
+            residual_db=levels.residual_db,
+            peaks=levels.peaks,
+        )
 
     def _resolved(self, format: OutputFormat, source: Source) -> OutputFormat:  # noqa: A002
         if self._exact and format.is_lossy:
@@ -314,33 +352,44 @@ class Separator:
         paths: Mapping[str, Path],
         sidecar: Path,
         format: OutputFormat,  # noqa: A002
-    ) -> dict[str, Any]:
-        """Separate a source into files; what the sidecar says is given back."""
+    ) -> tuple[int, Levels]:
+        """Separate a source into files; its length and what became of the level are given back."""
         survey = self._survey(source)
         with Delivery(paths, source, length=survey.length, format=format, together=self._exact) as delivery:
             for piece in self._separated(source, survey):
                 delivery.push(piece.stems, piece.mixture, piece.residual)
-            reporter = self._reporter(Stage.FINISH, source, survey.length)
-            levels = delivery.finish(reporter.advance)
-            details = {
-                "unbraid": __version__,
-                "track": source.name,
-                "model": self.name,
-                "weights": self.fingerprint,
-                "plan": unstructure(self.plan),
-                "sum": "exact" if self._exact else "off",
-                "device": str(self._runtime.torch_device()),
-                "stems": {stem: {"file": paths[stem].name, "sources": members, "peak": levels.peaks[stem]}
-                          for stem, members in self._groups.items()},
-                "format": unstructure(format),
-                "sample_rate": source.sample_rate,
-                "channels": list(source.layout),
-                "length": survey.length,
-                "gain_db": levels.gain_db,
-                "residual_db": levels.residual_db,
-            }  # fmt: skip
-            delivery.write_sidecar(sidecar, details)
-        return details
+            levels = delivery.finish(self._reporter(Stage.FINISH, source, survey.length).advance)
+            delivery.write_sidecar(sidecar, self._record(source, survey.length, paths, format, levels))
+        return survey.length, levels
+
+    def _record(
+        self,
+        source: Source,
+        length: int,
+        paths: Mapping[str, Path],
+        format: OutputFormat,  # noqa: A002
+        levels: Levels,
+    ) -> dict[str, Any]:
+        """What the sidecar says: enough to make the same stems again."""
+        return {
+            "unbraid": __version__,
+            "track": source.name,
+            "model": self.name,
+            "weights": self.fingerprint,
+            "plan": unstructure(self.plan),
+            "sum": "exact" if self._exact else "off",
+            "device": str(self._runtime.torch_device()),
+            "stems": {
+                stem: {"file": paths[stem].name, "sources": list(members), "peak": levels.peaks[stem]}
+                for stem, members in self._groups.items()
+            },
+            "format": unstructure(format),
+            "sample_rate": source.sample_rate,
+            "channels": list(source.layout),
+            "length": length,
+            "gain_db": levels.gain_db,
+            "residual_db": levels.residual_db,
+        }
 
     def _pieces(self, source: Source) -> Iterator[_Piece]:
         return self._separated(source, self._survey(source))

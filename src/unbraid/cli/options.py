@@ -1,60 +1,44 @@
-"""The kinds of values that options take, beyond those of click."""
+"""The kinds of values that options take beyond click's own, and what all commands share."""
 
 from __future__ import annotations
 
 import math
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 if TYPE_CHECKING:
     from click import Context, Parameter
 
-CONTEXT = {"help_option_names": ["-h", "--help"], "show_default": True, "max_content_width": 100}
+# Given to every command: click calls it context_settings.
+SETTINGS: dict[str, Any] = {
+    "help_option_names": ["-h", "--help"],
+    "show_default": True,
+    "max_content_width": 100,
+}
+_TIME = re.compile(r"(?:(\d+):)??(?:(\d+):)?(\d+(?:\.\d*)?)", re.ASCII)
 
 
-class Time(click.ParamType[float]):
-    """A point or a length of time: `90`, `1:30` or `0:01:30.250`.
+def parse_time(text: str) -> float:
+    """A point or a length of time in seconds; click shows the refusal.
 
-    >>> [TIME.convert(text, None, None) for text in ("90", "1:30", "0:01:30.250")]
-    [90.0, 90.0, 90.25]
+    >>> [parse_time(text) for text in ("90", "1:30", "0:01:30.250", "75:00")]
+    [90.0, 90.0, 90.25, 4500.0]
     """
-
-    name = "time"
-
-    def convert(self, value: str | float, param: Parameter | None, ctx: Context | None) -> float:
-        """Seconds from the text; click shows the refusal."""
-        if isinstance(value, (int, float)):
-            return float(value)
-        if not re.fullmatch(r"(\d+:)?(\d+:)?\d+(\.\d*)?", value, re.ASCII):
-            self.fail(
-                f"{value!r} is no time; write seconds (90), m:ss (1:30) or h:mm:ss.mmm (0:01:30.250)",
-                param,
-                ctx,
-            )
-        *bigger, seconds = value.split(":")
-        if bigger and any(float(part) >= 60 for part in [*bigger[1:], seconds]):
-            self.fail(
-                f"{value!r} has a part of 60 or more after a colon; did you mean plain seconds?", param, ctx
-            )
-        total = 0.0
-        for part in (*bigger, seconds):
-            total = 60 * total + float(part)
-        return total
+    found = _TIME.fullmatch(text)
+    if found:
+        hours, minutes, seconds = int(found[1] or 0), int(found[2] or 0), float(found[3])
+        # Only the largest part may exceed 59.
+        if (found[2] is None or seconds < 60) and (found[1] is None or minutes < 60):
+            return 3600 * hours + 60 * minutes + seconds
+    raise click.BadParameter(
+        f"{text!r} is no time; write seconds (90.5), m:ss (1:30) or h:mm:ss.mmm (0:01:30.250)."
+    )
 
 
-class Number(click.FloatRange):
-    """A float in a range that is neither NaN nor infinite."""
-
-    name = "number"
-
-    def convert(self, value: str | float, param: Parameter | None, ctx: Context | None) -> float:
-        """The number; click shows the refusal."""
-        number = super().convert(value, param, ctx)
-        if not math.isfinite(number):
-            self.fail(f"{value!r} is no finite number", param, ctx)
-        return float(number)
-
-
-TIME = Time()
+def require_finite(ctx: Context, param: Parameter, value: float | None) -> float | None:
+    """Refuse NaN and infinity, which every comparison with a range lets pass."""
+    if value is not None and not math.isfinite(value):
+        raise click.BadParameter(f"{value} is no finite number.", ctx, param)
+    return value

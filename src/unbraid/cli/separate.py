@@ -1,0 +1,142 @@
+"""`unbraid separate`: songs into stems."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from unbraid.cli.options import SETTINGS, parse_time, require_finite
+
+FORMATS = ("wav", "flac", "mp3", "ogg", "opus", "m4a")
+GROUPS = {
+    "What to separate": ("model", "stems", "two_stems", "start", "duration"),
+    "What comes out": (
+        "out", "filename", "format", "bits", "bitrate", "sum", "skip_existing", "overwrite",
+    ),
+    "How thoroughly": ("overlap", "shifts", "segment", "seed"),
+    "On what": ("device", "threads", "offline", "weights_folder"),
+    "What is shown": ("json", "quiet", "help"),
+    "As in demucs": ("mp3", "flac", "int24", "float32", "mp3_bitrate"),
+}  # fmt: skip
+
+
+class GroupedCommand(click.Command):
+    """A command whose help lists its options under the headings of `GROUPS`."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write one section per group."""
+        by_name = {option.name: option for option in self.get_params(ctx)}
+        for heading, names in GROUPS.items():
+            records = [by_name[name].get_help_record(ctx) for name in names]
+            with formatter.section(heading):
+                formatter.write_dl([record for record in records if record])
+
+
+@click.command(
+    cls=GroupedCommand,
+    context_settings=SETTINGS,
+    epilog="""\b
+Examples:
+  unbraid song.mp3
+  unbraid --two-stems vocals song.mp3            vocals.wav and no_vocals.wav
+  unbraid --stems vocals,rest --format flac album/
+  unbraid --start 1:10 --duration 20 song.mp3    try twenty seconds first
+  unbraid --filename '{track}/{stem}.{ext}' --skip-existing *.flac
+  unbraid --sum exact --bits 24 song.wav         stems that add up to the song
+  unbraid --json album/ > report.jsonl
+
+With demucs, '--filename {track}/{stem}.{ext}' starts in OUT/MODEL; here it starts in OUT, and {model} may
+stand in it. '--shifts 0' is taken as 1: one pass.
+""",
+)
+@click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.UNPROCESSED)
+@click.option(
+    "-n", "--model", "--name", "model", default="htdemucs", metavar="NAME",
+    help="Model to separate with, or the path of a checkpoint; see 'unbraid models'.",
+)  # fmt: skip
+@click.option(
+    "--stems", metavar="A,B", show_default="every source of the model",
+    help="Stems to write: sources, 'rest' (all you did not name), 'no_vocals' (all but the vocals).",
+)  # fmt: skip
+@click.option(
+    "--two-stems", metavar="STEM", show_default="off",
+    help="This stem and everything else: short for --stems STEM,no_STEM.",
+)  # fmt: skip
+@click.option(
+    "--start", type=parse_time, metavar="TIME", default="0", help="Begin here: 90, 1:30 or 0:01:30.250."
+)
+@click.option(
+    "--duration", type=parse_time, metavar="TIME", show_default="to the end", help="Separate only this much."
+)
+@click.option(
+    "-o", "--out", type=click.Path(path_type=Path, file_okay=False), default="separated", metavar="FOLDER",
+    help="Folder for everything.",
+)  # fmt: skip
+@click.option(
+    "--filename", default="{model}/{track}/{stem}.{ext}", metavar="TEMPLATE",
+    help="Name of each stem below the folder.",
+)  # fmt: skip
+@click.option("--format", type=click.Choice(FORMATS), show_default="wav", help="Format of the stems.")
+@click.option(
+    "--bits", type=click.Choice(("16", "24", "32f")), show_default="as the recording",
+    help="Depth of wav and flac; 32f (floating point) never clips and is for wav.",
+)  # fmt: skip
+@click.option(
+    "--bitrate", type=click.IntRange(min=1), metavar="KBPS", show_default="the format's best",
+    help="Kilobits per second, for mp3, ogg, opus and m4a.",
+)  # fmt: skip
+@click.option(
+    "--sum", type=click.Choice(("exact", "off")), default="off",
+    help="exact: stems that add up to the recording, to the last bit in wav and flac.",
+)  # fmt: skip
+@click.option("--skip-existing", is_flag=True, show_default="off", help="Leave songs out whose stems exist.")
+@click.option("--overwrite", is_flag=True, show_default="off", help="Replace stems that exist.")
+@click.option(
+    "--overlap", type=click.FloatRange(0, 1, max_open=True), callback=require_finite, metavar="SHARE",
+    show_default="as the model was scored", help="Share of a segment that the next one covers again.",
+)  # fmt: skip
+@click.option(
+    "--shifts", type=click.IntRange(min=0), default=1, metavar="N",
+    help="Passes that are averaged: a little better, N times slower.",
+)  # fmt: skip
+@click.option(
+    "--segment", type=click.FloatRange(0, min_open=True), callback=require_finite, metavar="SECONDS",
+    show_default="as the model was trained", help="Length the model hears at once; shorter needs less memory.",
+)  # fmt: skip
+@click.option("--seed", type=int, default=0, metavar="N", help="Of the shifts; the same seed, the same stems.")
+@click.option(
+    "-d", "--device", default="auto", metavar="DEVICE",
+    help="auto, cpu, cuda, cuda:1 or mps.",
+)  # fmt: skip
+@click.option(
+    "--threads", type=click.IntRange(min=1), metavar="N", show_default="all cores", help="Processor threads."
+)
+@click.option("--offline", is_flag=True, show_default="off", help="Never reach for the internet.")
+@click.option(
+    "--weights-folder", "--repo", "weights_folder", type=click.Path(path_type=Path, file_okay=False),
+    metavar="FOLDER", show_default="none", help="Look for weights here first.",
+)  # fmt: skip
+@click.option(
+    "--json", is_flag=True, show_default="off", help="One JSON object per finished or failed file on stdout."
+)
+@click.option("-q", "--quiet", is_flag=True, show_default="off", help="Show nothing but errors.")
+@click.option("--mp3", is_flag=True, show_default="off", help="Same as --format mp3.")
+@click.option("--flac", is_flag=True, show_default="off", help="Same as --format flac.")
+@click.option("--int24", is_flag=True, show_default="off", help="Same as --bits 24.")
+@click.option("--float32", is_flag=True, show_default="off", help="Same as --bits 32f.")
+@click.option(
+    "--mp3-bitrate", type=click.IntRange(min=1), metavar="KBPS", show_default="320", help="Same as --bitrate."
+)
+def separate(**values: Any) -> None:
+    """Separate songs into stems: vocals, drums, bass and the rest.
+
+    FILE is a recording, a folder (searched through, its tree is kept) or a pattern such as '*.mp3'.
+    A file that cannot be read does not stop the others.
+    """
+    # Imported here so that help is instant: this brings torch.
+    from unbraid.cli.batch import run
+    from unbraid.cli.request import Request
+
+    run(Request(**values))

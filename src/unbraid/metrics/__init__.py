@@ -1,0 +1,1 @@
+"""Numbers for separated audio: no file access."""

@@ -1,0 +1,173 @@
+"""The weights and the node names of an ONNX file, without the onnx package.
+
+An ONNX file is a protocol-buffers message: a sequence of fields, each a number with its wire type (varint)
+and a value. Only the few fields that lead to the weights are read; the numbers are those of onnx.proto.
+
+    ModelProto.graph 7 ─┬─ GraphProto.node 1         NodeProto: input 1, name 3, op_type 4
+                        └─ GraphProto.initializer 5  TensorProto: dims 1, data_type 2, name 8, raw_data 9
+
+Source: the ONNX specification (onnx.proto, IR version 8) and the protocol-buffers encoding guide.
+"""
+
+from __future__ import annotations
+
+import math
+import mmap
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+
+from unbraid.errors import WeightsError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from torch import Tensor
+
+_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5  # wire types
+_DTYPES: Mapping[int, torch.dtype] = {1: torch.float32, 10: torch.float16}  # TensorProto.DataType
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One operation of the graph.
+
+    Args:
+        kind: Its operator, as "MatMul".
+        name: The path of the module that it came from, as "/encoder.0/conv/Conv".
+        inputs: Names of the values it takes, weights among them.
+    """
+
+    kind: str
+    name: str
+    inputs: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Graph:
+    """What an ONNX file says of its weights.
+
+    Args:
+        tensors: The stored values by their name in the file.
+        nodes: All operations, in order.
+    """
+
+    tensors: Mapping[str, Tensor]
+    nodes: tuple[Node, ...]
+
+
+def read_onnx(path: Path) -> Graph:
+    """The weights and node names of an ONNX file.
+
+    Args:
+        path: The file.
+
+    Returns:
+        Its weights, in their precision, copied out of the file one by one.
+
+    Raises:
+        WeightsError: If the file is damaged, no ONNX, or keeps its weights elsewhere.
+    """
+    try:
+        with path.open("rb") as handle, mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            # Released before the map is closed, whatever happens in between.
+            with memoryview(data) as view:
+                return _graph(_only(view, 7))
+    except WeightsError as error:
+        raise WeightsError(f"{path.name}: {error}") from error
+    except (ValueError, IndexError, RuntimeError, OverflowError, MemoryError) as error:
+        raise WeightsError(f"{path.name} is damaged or no ONNX file: {error}") from error
+
+
+def _graph(message: memoryview) -> Graph:
+    tensors: dict[str, Tensor] = {}
+    nodes: list[Node] = []
+    for number, value in _fields(message):
+        if number == 5 and isinstance(value, memoryview):
+            name, tensor = _tensor(value)
+            tensors[name] = tensor
+        elif number == 1 and isinstance(value, memoryview):
+            nodes.append(_node(value))
+    return Graph(tensors, tuple(nodes))
+
+
+def _node(message: memoryview) -> Node:
+    texts: dict[int, list[str]] = {1: [], 3: [], 4: []}
+    for number, value in _fields(message):
+        if number in texts and isinstance(value, memoryview):
+            texts[number].append(bytes(value).decode())
+    return Node(kind="".join(texts[4]), name="".join(texts[3]), inputs=tuple(texts[1]))
+
+
+def _tensor(message: memoryview) -> tuple[str, Tensor]:
+    """An initializer: its name and its values."""
+    name, kind, shape = "", 0, []
+    raw: memoryview | None = None
+    for number, value in _fields(message):
+        if number == 1:  # one number a field, or many packed in one
+            shape += [value] if isinstance(value, int) else _varints(value)
+        elif number == 2 and isinstance(value, int):
+            kind = value
+        elif number == 8 and isinstance(value, memoryview):
+            name = bytes(value).decode()
+        elif number == 9 and isinstance(value, memoryview):
+            raw = value
+    if kind not in _DTYPES or raw is None:
+        raise WeightsError(f"weight {name!r} is not stored as plain float32 or float16 in the file itself")
+    if math.prod(shape) * _DTYPES[kind].itemsize != len(raw):
+        raise WeightsError(f"weight {name!r} has {len(raw)} bytes, which do not make the shape {shape}")
+    if not raw:
+        return name, torch.empty(shape, dtype=_DTYPES[kind])
+    return name, torch.frombuffer(bytearray(raw), dtype=_DTYPES[kind]).view(shape)
+
+
+def _only(message: memoryview, wanted: int) -> memoryview:
+    """The one field of a number that is itself a message."""
+    found = [value for number, value in _fields(message) if number == wanted]
+    if len(found) != 1 or not isinstance(found[0], memoryview):
+        raise WeightsError("the file holds no graph, or several")
+    return found[0]
+
+
+def _fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
+    """Each field's number and value; bytes stay a view into the file."""
+    at = 0
+    while at < len(message):
+        key, at = _varint(message, at)
+        wire = key & 7
+        if wire == _VARINT:
+            value, at = _varint(message, at)
+            yield key >> 3, value
+            continue
+        if wire == _BYTES:
+            size, at = _varint(message, at)
+        elif wire in (_FIXED64, _FIXED32):
+            size = 8 if wire == _FIXED64 else 4
+        else:
+            raise WeightsError(f"a field of wire type {wire}, which ONNX does not use")
+        if at + size > len(message):
+            raise WeightsError(f"a field of {size} bytes reaches beyond the end")
+        yield key >> 3, message[at : at + size]
+        at += size
+
+
+def _varints(packed: memoryview) -> list[int]:
+    values, at = [], 0
+    while at < len(packed):
+        value, at = _varint(packed, at)
+        values.append(value)
+    return values
+
+
+def _varint(message: memoryview, at: int) -> tuple[int, int]:
+    """A number of seven bits a byte, lowest first, and the place behind it."""
+    value = 0
+    for shift in range(0, 70, 7):
+        byte = message[at]
+        at += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, at
+    raise WeightsError("a number of more than ten bytes")

@@ -1,0 +1,347 @@
+"""Reads torch's own checkpoint files without running anything in them.
+
+A pickle is a program: its GLOBAL and REDUCE instructions import and call whatever they name. Here no
+unpickler runs. The standard library's disassembler (`pickletools.genops`) decodes one instruction after
+the other, and a small machine carries out only those that make plain values. A global is looked up in a
+literal table or refused by name; what it becomes is inert data, so that there is nothing to call.
+
+    zip      <root>/data.pkl, then one entry <root>/data/<key> per storage        torch 1.6 and later
+    legacy   magic, version, system, object, storage keys: five pickles in a row, then count and bytes of
+             each storage                                                          torch before 1.6
+
+Sizes that a file claims are compared with what it holds before anything of that size is made.
+"""
+
+from __future__ import annotations
+
+import math
+import pickletools
+import re
+import struct
+import zipfile
+from dataclasses import dataclass, field
+from enum import Enum
+from fractions import Fraction
+from io import BytesIO
+from typing import IO, TYPE_CHECKING, Any, TypeGuard
+
+import torch
+
+from unbraid.errors import WeightsError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+    from torch import Tensor
+
+_MAGIC = 0x1950A86A20F9469CFC6C  # torch/serialization.py: MAGIC_NUMBER
+_PROTOCOL = 1001  # the only version that was ever written
+_PICKLE_LIMIT = 32 * 2**20  # bytes; the pickles of published checkpoints take some 100 KiB
+_FRACTION = re.compile(r"-?[0-9]{1,18}(/[1-9][0-9]{0,17})?")
+
+
+@dataclass(frozen=True, slots=True)
+class ClassName:
+    """The dotted name of a class that a file refers to; the class itself is never imported."""
+
+    name: str
+
+
+class _Callee(Enum):
+    """The only callables a weight file may ask for; each is carried out by code of ours."""
+
+    ORDERED_DICT = "collections.OrderedDict"
+    TENSOR = "torch._utils._rebuild_tensor_v2"
+    FRACTION = "fractions.Fraction"
+
+
+_CALLEES = {callee.value: callee for callee in _Callee}
+
+_STORAGES: Mapping[str, torch.dtype] = {
+    "torch.HalfStorage": torch.float16,
+    "torch.BFloat16Storage": torch.bfloat16,
+    "torch.FloatStorage": torch.float32,
+    "torch.DoubleStorage": torch.float64,
+    "torch.ByteStorage": torch.uint8,
+    "torch.CharStorage": torch.int8,
+    "torch.ShortStorage": torch.int16,
+    "torch.IntStorage": torch.int32,
+    "torch.LongStorage": torch.int64,
+}
+
+
+def read_torch(path: Path) -> dict[str, Any]:
+    """What a file made by `torch.save` holds, as plain values and tensors; nothing of it is executed.
+
+    Args:
+        path: A `.th`, `.pt`, `.pth` or `.ckpt` file.
+
+    Returns:
+        Its dictionary. Tensors keep their precision; classes it names are `ClassName`s.
+
+    Raises:
+        WeightsError: If the file is damaged, is none of torch's, or asks for anything but plain values.
+    """
+    try:
+        with path.open("rb") as handle:
+            content = _read_zip(handle) if zipfile.is_zipfile(handle) else _read_legacy(handle)
+    except WeightsError as error:
+        raise WeightsError(f"{path.name}: {error}") from error
+    except (zipfile.BadZipFile, EOFError, LookupError, ValueError, TypeError, AttributeError) as error:
+        raise WeightsError(f"{path.name} is damaged or no torch file: {error}") from error
+    except (RuntimeError, OverflowError, MemoryError, NotImplementedError, struct.error) as error:
+        raise WeightsError(f"{path.name} is damaged or no torch file: {error}") from error
+    if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
+        raise WeightsError(
+            f"{path.name} holds no dictionary by name; a checkpoint is one"
+        )
+    return content
+
+
+@dataclass
+class _Storages:
+    """Memory for the storages a pickle names; filled once the pickle is read."""
+
+    budget: int  # bytes the file holds, so that no claim can be larger
+    buffers: dict[str, bytearray] = field(default_factory=dict)
+    dtypes: dict[str, torch.dtype] = field(default_factory=dict)
+
+    def claim(self, key: str, dtype: torch.dtype, count: int) -> Tensor:
+        """The storage as a flat tensor over memory that is filled later."""
+        size = count * dtype.itemsize
+        if key not in self.buffers:
+            if not 0 <= size <= self.budget:
+                raise WeightsError(f"storage {key} claims {size} bytes, more than the file holds")
+            self.budget -= size
+            self.buffers[key], self.dtypes[key] = bytearray(size), dtype
+        buffer = self.buffers[key]
+        if len(buffer) != size:
+            raise WeightsError(f"storage {key} is claimed with {len(buffer)} and with {size} bytes")
+        return torch.frombuffer(buffer, dtype=dtype) if size else torch.empty(0, dtype=dtype)
+
+
+def _read_zip(handle: IO[bytes]) -> object:
+    """A file of torch 1.6 and later."""
+    with zipfile.ZipFile(handle) as archive:
+        pickles = [name for name in archive.namelist() if name.split("/")[1:] == ["data.pkl"]]
+        if len(pickles) != 1:
+            raise WeightsError(f"the archive holds {len(pickles)} data.pkl; one was expected")
+        root = pickles[0].split("/")[0]
+        entries = {entry.filename: entry for entry in archive.infolist()}
+        order = entries.get(f"{root}/byteorder")
+        if order is not None and _stored(archive, order, limit=16) != b"little":
+            raise WeightsError("the file was written on a big-endian machine; save it again on another")
+        storages = _Storages(budget=handle.seek(0, 2))
+        content = _Machine(storages).run(BytesIO(_stored(archive, entries[pickles[0]], _PICKLE_LIMIT)))
+        for key, buffer in storages.buffers.items():
+            buffer[:] = _stored(archive, entries[f"{root}/data/{key}"], len(buffer), exact=True)
+    return content
+
+
+def _stored(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, limit: int, *, exact: bool = False) -> bytes:
+    """An entry's bytes. torch never compresses, so a compressed entry is a bomb or no checkpoint."""
+    if entry.compress_type != zipfile.ZIP_STORED or entry.file_size > limit:
+        raise WeightsError(f"{entry.filename} is compressed, or larger than {limit} bytes")
+    if exact and entry.file_size != limit:
+        raise WeightsError(f"{entry.filename} has {entry.file_size} bytes; its tensors need {limit}")
+    return archive.read(entry)
+
+
+def _read_legacy(handle: IO[bytes]) -> object:
+    """A file of torch before 1.6."""
+    storages = _Storages(budget=handle.seek(0, 2))
+    handle.seek(0)
+    # The pickles stand at the front; a bytes buffer, unlike a file, never allocates a claimed length.
+    pickles = BytesIO(handle.read(_PICKLE_LIMIT))
+    if _Machine(storages).run(pickles) != _MAGIC or _Machine(storages).run(pickles) != _PROTOCOL:
+        raise WeightsError("the file begins like none of torch's")
+    system = _Machine(storages).run(pickles)
+    if not isinstance(system, dict) or system.get("little_endian") is not True:
+        raise WeightsError("the file was written on a big-endian machine; save it again on another")
+    content = _Machine(storages).run(pickles)
+    keys = _Machine(storages).run(pickles)
+    if not isinstance(keys, list) or set(keys) != set(storages.buffers):
+        raise WeightsError("the list of storages is not that of the tensors")
+    handle.seek(pickles.tell())
+    for key in keys:
+        _fill(handle, storages.buffers[key], storages.dtypes[key].itemsize)
+    return content
+
+
+def _fill(handle: IO[bytes], buffer: bytearray, itemsize: int) -> None:
+    """One storage of a legacy file: how many values, then their bytes."""
+    (count,) = struct.unpack("<q", handle.read(8))
+    data = handle.read(len(buffer))
+    if count * itemsize != len(buffer) or len(data) != len(buffer):
+        raise WeightsError(f"a storage of {len(buffer)} bytes is cut short, or has {count} values")
+    buffer[:] = data
+
+
+class _Machine:
+    """Carries out the instructions of a pickle that make plain values, and no others."""
+
+    def __init__(self, storages: _Storages) -> None:
+        self.storages = storages
+        self.stack: list[Any] = []
+        self.marks: list[int] = []
+        self.memo: dict[int, Any] = {}
+
+    def run(self, stream: BytesIO) -> object:
+        """The value of the next pickle in the stream."""
+        for opcode, argument, _ in pickletools.genops(stream):
+            action = _ACTIONS.get(opcode.name)
+            if action is None:
+                raise WeightsError(f"refused: the pickle uses {opcode.name}, which no weights need")
+            action(self, argument)
+        return self.stack.pop()
+
+    def since_mark(self) -> list[Any]:
+        """Takes what was pushed since the last mark."""
+        start = self.marks.pop()
+        values = self.stack[start:]
+        del self.stack[start:]
+        return values
+
+    def pop(self, count: int) -> list[Any]:
+        """Takes the last few values."""
+        if count > len(self.stack):
+            raise IndexError("the stack is empty")
+        values = self.stack[-count:]
+        del self.stack[-count:]
+        return values
+
+    def extend(self, values: Sequence[Any]) -> None:
+        """Adds to the list on top."""
+        if type(self.stack[-1]) is not list:
+            raise WeightsError("refused: the pickle appends to something that is no list")
+        self.stack[-1].extend(values)
+
+    def update(self, flat: Sequence[Any]) -> None:
+        """Adds keys and values, in turn, to the dictionary on top."""
+        if type(self.stack[-1]) is not dict:
+            raise WeightsError("refused: the pickle sets an item of something that is no dictionary")
+        # Nested tuples as keys could take for ever to hash.
+        if not all(isinstance(key, (str, int, float)) for key in flat[::2]):
+            raise WeightsError("refused: the pickle has a dictionary whose keys are no names or numbers")
+        self.stack[-1].update(zip(flat[::2], flat[1::2], strict=True))
+
+    def remember(self, index: int | None) -> None:
+        """Notes the value on top under a number; without one, under the next."""
+        self.memo[len(self.memo) if index is None else index] = self.stack[-1]
+
+    def look_up(self, dotted: str) -> None:
+        """Pushes what stands for a global."""
+        if dotted in _STORAGES:
+            self.stack.append(_STORAGES[dotted])
+        elif dotted in _CALLEES:
+            self.stack.append(_CALLEES[dotted])
+        elif dotted.startswith("demucs."):
+            self.stack.append(ClassName(dotted))
+        else:
+            raise WeightsError(f"refused: the file asks for {dotted}, which no weights need; nothing was run")
+
+    def reduce(self) -> None:
+        """Pushes the value of one of the known callables."""
+        callee, arguments = self.pop(2)
+        if not isinstance(callee, _Callee) or not isinstance(arguments, tuple):
+            raise WeightsError(f"refused: the pickle calls a {type(callee).__name__}; nothing was run")
+        if callee is _Callee.TENSOR:
+            self.stack.append(_tensor(*arguments))
+        elif callee is _Callee.FRACTION:
+            self.stack.append(_fraction(*arguments))
+        elif arguments:
+            raise WeightsError("refused: an OrderedDict is made from values; torch makes it empty")
+        else:
+            self.stack.append({})
+
+    def build(self) -> None:
+        """Drops the attributes of a dictionary: torch hangs version notes on a state dict."""
+        target, _ = self.pop(2)
+        if type(target) is not dict:
+            raise WeightsError(f"refused: the pickle sets attributes of a {type(target).__name__}; nothing was run")
+        self.stack.append(target)
+
+    def persistent(self) -> None:
+        """Pushes the storage, or the class, that a persistent id stands for."""
+        (identity,) = self.pop(1)
+        match identity:
+            case ("storage", torch.dtype() as dtype, str() as key, str(), int() as count, *view) if not any(
+                view
+            ):
+                self.stack.append(self.storages.claim(key, dtype, count))
+            case ("module", ClassName() as name, *_):  # legacy files send the source code of classes along
+                self.stack.append(name)
+            case _:
+                raise WeightsError("refused: a persistent id that is no storage")
+
+
+def _tensor(storage: object, offset: object, size: object, stride: object, *_rest: object) -> Tensor:
+    """A tensor over a storage; it must lie inside."""
+    if not isinstance(storage, torch.Tensor):
+        raise WeightsError("a tensor has no storage")
+    if not isinstance(offset, int) or not _is_shape(size) or not _is_shape(stride) or len(size) != len(stride):
+        raise WeightsError("a tensor has an impossible shape")
+    last = offset + sum((n - 1) * step for n, step in zip(size, stride, strict=True))
+    count = math.prod(size)
+    if not count:
+        return storage.new_empty(size)
+    if offset < 0 or last >= storage.numel() or count > storage.numel():
+        raise WeightsError(f"a tensor of shape {size} reaches out of its {storage.numel()} values")
+    return storage.as_strided(size, stride, offset)
+
+
+def _is_shape(value: object) -> TypeGuard[tuple[int, ...]]:
+    """Whether it is a tuple of counts."""
+    return isinstance(value, tuple) and all(type(number) is int and number >= 0 for number in value)
+
+
+def _fraction(*parts: object) -> Fraction:
+    """A fraction of two numbers, or of text; bounded, for "1e999999999" is a fraction too."""
+    text = "/".join(str(part) for part in parts if isinstance(part, (int, str)))
+    if not _FRACTION.fullmatch(text):
+        raise WeightsError("refused: a fraction that is not made of two numbers")
+    return Fraction(text)
+
+
+def _push(machine: _Machine, value: object) -> None:
+    machine.stack.append(value)
+
+
+def _nothing(_machine: _Machine, _value: object) -> None:
+    """PROTO, FRAME and STOP say nothing about values."""
+
+
+# Each instruction that weights need; the rest (INST, OBJ, NEWOBJ, EXT, DUP, …) is refused by name.
+_ACTIONS: Mapping[str, Callable[[_Machine, Any], None]] = {
+    **dict.fromkeys(("PROTO", "FRAME", "STOP"), _nothing),
+    **dict.fromkeys(("INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4"), _push),
+    **dict.fromkeys(("FLOAT", "BINFLOAT", "STRING", "BINSTRING", "SHORT_BINSTRING"), _push),
+    **dict.fromkeys(("UNICODE", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8"), _push),
+    "NONE": lambda machine, _: _push(machine, None),
+    "NEWTRUE": lambda machine, _: _push(machine, True),
+    "NEWFALSE": lambda machine, _: _push(machine, False),
+    "EMPTY_DICT": lambda machine, _: _push(machine, {}),
+    "EMPTY_LIST": lambda machine, _: _push(machine, []),
+    "EMPTY_TUPLE": lambda machine, _: _push(machine, ()),
+    "MARK": lambda machine, _: machine.marks.append(len(machine.stack)),
+    "TUPLE1": lambda machine, _: _push(machine, tuple(machine.pop(1))),
+    "TUPLE2": lambda machine, _: _push(machine, tuple(machine.pop(2))),
+    "TUPLE3": lambda machine, _: _push(machine, tuple(machine.pop(3))),
+    "TUPLE": lambda machine, _: _push(machine, tuple(machine.since_mark())),
+    "APPEND": lambda machine, _: machine.extend(machine.pop(1)),
+    "APPENDS": lambda machine, _: machine.extend(machine.since_mark()),
+    "SETITEM": lambda machine, _: machine.update(machine.pop(2)),
+    "SETITEMS": lambda machine, _: machine.update(machine.since_mark()),
+    **dict.fromkeys(
+        ("PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE"), lambda machine, index: machine.remember(index)
+    ),
+    **dict.fromkeys(
+        ("GET", "BINGET", "LONG_BINGET"), lambda machine, index: machine.stack.append(machine.memo[index])
+    ),
+    "GLOBAL": lambda machine, name: machine.look_up(name.replace(" ", ".")),
+    "STACK_GLOBAL": lambda machine, _: machine.look_up(".".join(machine.pop(2))),
+    "REDUCE": lambda machine, _: machine.reduce(),
+    "BUILD": lambda machine, _: machine.build(),
+    "BINPERSID": lambda machine, _: machine.persistent(),
+}
