@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from unbraid.estimates import Estimates
     from unbraid.io.read import read
     from unbraid.io.write import write
-    from unbraid.separate import Separator, separate
+    from unbraid.separator import Separator, separate
     from unbraid.spec import ModelSpec
     from unbraid.zoo.catalog import list_models
     from unbraid.zoo.load import load
@@ -42,12 +42,12 @@ _HOMES = {
     "Audio": "audio",
     "Estimates": "estimates",
     "ModelSpec": "spec",
-    "Separator": "separate",
+    "Separator": "separator",
     "UnbraidError": "errors",
     "list_models": "zoo.catalog",
     "load": "zoo.load",
     "read": "io.read",
-    "separate": "separate",
+    "separate": "separator",
     "write": "io.write",
 }
 

@@ -20,7 +20,7 @@ from unbraid.cli.pace import clock, size
 from unbraid.progress import OutputReady, Stage
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from types import TracebackType
 
     from rich.console import Console
@@ -162,8 +162,8 @@ class Display:
     def __call__(self, event: Event) -> None:
         """Take one event of a stage."""
 
-    def batch(self, name: str, position: int, total: int, eta_seconds: float | None) -> None:
-        """Say where the whole batch is: `name` is file `position` of `total`, counted from one."""
+    def batch(self, position: int, total: int, eta_seconds: float | None) -> None:
+        """Say where the whole batch is: at file `position` of `total`, counted from one."""
 
 
 class Lines(Display):
@@ -176,6 +176,7 @@ class Lines(Display):
         self._position = 0
 
     def __call__(self, event: Event) -> None:
+        """Write a line if the last one is old enough."""
         if isinstance(event, OutputReady):
             return
         tenth = int((event.fraction or 0.0) * 10)
@@ -188,11 +189,12 @@ class Lines(Display):
         said = ", ".join(detail for detail in details if detail)
         say(f"{event.name}: {WORDS[event.stage]}{f' ({said})' if said else ''}")
 
-    def batch(self, name: str, position: int, total: int, eta_seconds: float | None) -> None:
+    def batch(self, position: int, total: int, eta_seconds: float | None) -> None:
+        """One line for each file."""
         if position != self._position:
             self._position = position
             left = _left(eta_seconds)
-            say(f"file {position} of {total}: {name}{f' ({left} for all)' if left else ''}")
+            say(f"file {position} of {total}{f' ({left} for all)' if left else ''}")
 
 
 class Bars(Display):
@@ -225,6 +227,7 @@ class Bars(Display):
         self._bars.stop()
 
     def __call__(self, event: Event) -> None:
+        """Move the upper bar."""
         if isinstance(event, OutputReady):
             return
         self._bars.update(
@@ -236,7 +239,8 @@ class Bars(Display):
             visible=True,
         )
 
-    def batch(self, name: str, position: int, total: int, eta_seconds: float | None) -> None:
+    def batch(self, position: int, total: int, eta_seconds: float | None) -> None:
+        """Move the lower bar."""
         self._bars.update(
             self._batch,
             description=printable(f"file {position} of {total}"),
@@ -270,12 +274,3 @@ def _bytes(event: Progress) -> str:
     if event.stage is not Stage.FETCH or not event.done:
         return ""
     return f"{size(event.done)} of {size(event.total)}" if event.total else size(event.done)
-
-
-def plain(mapping: Mapping[str, object]) -> str:
-    """Names and values on one line: `vocals 9.2, drums 10.1`.
-
-    >>> plain({"vocals": 9.2, "drums": 10.1})
-    'vocals 9.2, drums 10.1'
-    """
-    return ", ".join(f"{key} {value}" for key, value in mapping.items())

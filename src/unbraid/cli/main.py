@@ -59,7 +59,7 @@ class Commands(click.Group):
 
 def _refuse_misspelt_command(word: str) -> None:
     """`unbraid modles` is a slip, unless there is such a file."""
-    near = did_you_mean(word, COMMANDS)
+    near = "" if word.startswith("-") else did_you_mean(word, COMMANDS)
     if near and not os.path.lexists(word):
         raise UsageError(f"there is neither a command nor a file called {word!r}{near}")
 
@@ -86,8 +86,9 @@ Exit codes:
 """,
 )
 @click.version_option(__version__, message="unbraid %(version)s")
+# main() takes --debug out before click sees it; it stands here for the help.
 @click.option(_DEBUG, is_flag=True, help="Show where an error comes from; may stand anywhere.")
-def unbraid(debug: bool) -> None:  # noqa: ARG001 - main() has taken it out before; here it is documented
+def unbraid(debug: bool) -> None:
     """Take a song apart: vocals, drums, bass and the rest."""
 
 

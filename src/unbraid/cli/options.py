@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import math
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from click import Context, Parameter
+
+F = TypeVar("F", bound="Callable[..., Any] | click.Command")  # what click decorates
 
 # Given to every command: click calls it context_settings.
 SETTINGS: dict[str, Any] = {
@@ -42,3 +46,8 @@ def require_finite(ctx: Context, param: Parameter, value: float | None) -> float
     if value is not None and not math.isfinite(value):
         raise click.BadParameter(f"{value} is no finite number.", ctx, param)
     return value
+
+
+def flag(*names: str, help: str) -> Callable[[F], F]:  # noqa: A002 - click's name
+    """An option without a value, off unless it is given; its help says so."""
+    return click.option(*names, is_flag=True, help=f"{help}  [default: off]")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 
 from unbraid.errors import UsageError
 from unbraid.io.formats import OutputFormat
+from unbraid.io.naming import expand
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -62,6 +63,13 @@ class Request:
         if self.skip_existing and self.overwrite:
             raise UsageError(
                 "--skip-existing keeps stems that exist and --overwrite replaces them; keep one of them"
+            )
+        # A faulty template is said now, not after the weights have come.
+        expand(self.filename, model=self.model, track="track", stem="stem", ext="ext")
+        if self.sum == "exact" and self.output_format().is_lossy:
+            raise UsageError(
+                f"--sum exact needs every sample as it is, and {self.output_format().name} is lossy; "
+                "use wav or flac, or leave the sum off"
             )
 
     def stem_names(self) -> tuple[str, ...] | None:

@@ -7,9 +7,9 @@ from typing import Any
 
 import click
 
-from unbraid.cli.options import SETTINGS, parse_time, require_finite
+from unbraid.cli.options import SETTINGS, flag, parse_time, require_finite
+from unbraid.io.formats import FORMATS
 
-FORMATS = ("wav", "flac", "mp3", "ogg", "opus", "m4a")
 GROUPS = {
     "What to separate": ("model", "stems", "two_stems", "start", "duration"),
     "What comes out": (
@@ -17,7 +17,7 @@ GROUPS = {
     ),
     "How thoroughly": ("overlap", "shifts", "segment", "seed"),
     "On what": ("device", "threads", "offline", "weights_folder"),
-    "What is shown": ("json", "quiet", "help"),
+    "What is shown": ("json", "quiet"),
     "As in demucs": ("mp3", "flac", "int24", "float32", "mp3_bitrate"),
 }  # fmt: skip
 
@@ -27,9 +27,11 @@ class GroupedCommand(click.Command):
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write one section per group."""
-        by_name = {option.name: option for option in self.get_params(ctx)}
-        for heading, names in GROUPS.items():
-            records = [by_name[name].get_help_record(ctx) for name in names]
+        options = [option for option in self.get_params(ctx) if isinstance(option, click.Option)]
+        grouped = {name for names in GROUPS.values() for name in names}
+        others = tuple(option.name for option in options if option.name not in grouped)
+        for heading, names in {**GROUPS, "Help": others}.items():
+            records = [option.get_help_record(ctx) for option in options if option.name in names]
             with formatter.section(heading):
                 formatter.write_dl([record for record in records if record])
 
@@ -78,7 +80,7 @@ stand in it. '--shifts 0' is taken as 1: one pass.
     "--filename", default="{model}/{track}/{stem}.{ext}", metavar="TEMPLATE",
     help="Name of each stem below the folder.",
 )  # fmt: skip
-@click.option("--format", type=click.Choice(FORMATS), show_default="wav", help="Format of the stems.")
+@click.option("--format", type=click.Choice(tuple(FORMATS)), show_default="wav", help="Format of the stems.")
 @click.option(
     "--bits", type=click.Choice(("16", "24", "32f")), show_default="as the recording",
     help="Depth of wav and flac; 32f (floating point) never clips and is for wav.",
@@ -91,8 +93,8 @@ stand in it. '--shifts 0' is taken as 1: one pass.
     "--sum", type=click.Choice(("exact", "off")), default="off",
     help="exact: stems that add up to the recording, to the last bit in wav and flac.",
 )  # fmt: skip
-@click.option("--skip-existing", is_flag=True, show_default="off", help="Leave songs out whose stems exist.")
-@click.option("--overwrite", is_flag=True, show_default="off", help="Replace stems that exist.")
+@flag("--skip-existing", help="Leave songs out whose stems exist.")
+@flag("--overwrite", help="Replace stems that exist.")
 @click.option(
     "--overlap", type=click.FloatRange(0, 1, max_open=True), callback=require_finite, metavar="SHARE",
     show_default="as the model was scored", help="Share of a segment that the next one covers again.",
@@ -103,9 +105,11 @@ stand in it. '--shifts 0' is taken as 1: one pass.
 )  # fmt: skip
 @click.option(
     "--segment", type=click.FloatRange(0, min_open=True), callback=require_finite, metavar="SECONDS",
-    show_default="as the model was trained", help="Length the model hears at once; shorter needs less memory.",
+    show_default="as the model was trained", help="Length the model hears at once; less needs less memory.",
 )  # fmt: skip
-@click.option("--seed", type=int, default=0, metavar="N", help="Of the shifts; the same seed, the same stems.")
+@click.option(
+    "--seed", type=int, default=0, metavar="N", help="Of the shifts; the same seed, the same stems."
+)
 @click.option(
     "-d", "--device", default="auto", metavar="DEVICE",
     help="auto, cpu, cuda, cuda:1 or mps.",
@@ -113,19 +117,17 @@ stand in it. '--shifts 0' is taken as 1: one pass.
 @click.option(
     "--threads", type=click.IntRange(min=1), metavar="N", show_default="all cores", help="Processor threads."
 )
-@click.option("--offline", is_flag=True, show_default="off", help="Never reach for the internet.")
+@flag("--offline", help="Never reach for the internet.")
 @click.option(
     "--weights-folder", "--repo", "weights_folder", type=click.Path(path_type=Path, file_okay=False),
     metavar="FOLDER", show_default="none", help="Look for weights here first.",
 )  # fmt: skip
-@click.option(
-    "--json", is_flag=True, show_default="off", help="One JSON object per finished or failed file on stdout."
-)
-@click.option("-q", "--quiet", is_flag=True, show_default="off", help="Show nothing but errors.")
-@click.option("--mp3", is_flag=True, show_default="off", help="Same as --format mp3.")
-@click.option("--flac", is_flag=True, show_default="off", help="Same as --format flac.")
-@click.option("--int24", is_flag=True, show_default="off", help="Same as --bits 24.")
-@click.option("--float32", is_flag=True, show_default="off", help="Same as --bits 32f.")
+@flag("--json", help="One JSON object per finished or failed file on stdout.")
+@flag("-q", "--quiet", help="Show nothing but errors.")
+@flag("--mp3", help="Same as --format mp3.")
+@flag("--flac", help="Same as --format flac.")
+@flag("--int24", help="Same as --bits 24.")
+@flag("--float32", help="Same as --bits 32f.")
 @click.option(
     "--mp3-bitrate", type=click.IntRange(min=1), metavar="KBPS", show_default="320", help="Same as --bitrate."
 )

@@ -173,7 +173,7 @@ def pad(samples: Tensor, left: int, right: int, padding: Padding = Padding.REFLE
     >>> pad(torch.tensor([1.0, 2.0]), 2, 1)
     tensor([0., 2., 1., 2., 0.])
     """
-    if padding is Padding.ZERO:
+    if padding is Padding.ZERO or not (left or right):
         return F.pad(samples, (left, right))
     missing = max(0, max(left, right) + 1 - samples.shape[-1])
     zeros_right = min(right, missing)

@@ -44,8 +44,8 @@ FORMATS = {
     "flac": Kind(("16", "24"), None, None, 8),
     "mp3": Kind((), (8, 320, 320), _MPEG_RATES, 2),
     "ogg": Kind((), (64, 256, 500), None, 8),
-    "opus": Kind((), (6, 192, 510), (48000,), 8),
-    "m4a": Kind((), (16, 256, 529), _AAC_RATES, 8),
+    "opus": Kind((), (6, 192, 512), (48000,), 8),
+    "m4a": Kind((), (16, 256, 528), _AAC_RATES, 8),
 }
 
 
@@ -104,9 +104,14 @@ class OutputFormat:
         return f".{self.name}"
 
     @property
-    def lossy(self) -> bool:
+    def is_lossy(self) -> bool:
         """True where the file does not hold every sample as it was."""
         return self.kind.bitrates is not None
+
+    @property
+    def integer_bits(self) -> int | None:
+        """Bits of samples that are whole numbers, which round and saturate; None for float and lossy."""
+        return None if self.bits is None or self.bits.endswith("f") else int(self.bits)
 
     def resolved(self, info: AudioInfo) -> OutputFormat:
         """The same format with its samples decided from the source's.
@@ -117,7 +122,7 @@ class OutputFormat:
         Returns:
             A format whose `bits` are None only if it is lossy.
         """
-        if self.lossy or self.bits is not None:
+        if self.is_lossy or self.bits is not None:
             return self
         bits = info.bits or "16"
         return replace(self, bits=bits if bits in self.kind.bits else self.kind.bits[-1])
@@ -127,11 +132,6 @@ class OutputFormat:
         if self.bitrate_kbps is not None or self.kind.bitrates is None:
             return self.bitrate_kbps or 0
         return self.kind.bitrates[1] * max(2, channels) // 2
-
-
-def is_integer(bits: str | None) -> bool:
-    """Whether such samples are whole numbers, which round and saturate."""
-    return bits is not None and not bits.endswith("f")
 
 
 def format_for(path: str | Path) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from unbraid.audio import Audio
-from unbraid.io.formats import default_layout
+from unbraid.io.layouts import default_layout
 from unbraid.io.naming import track_name
 from unbraid.io.probe import AudioInfo, probe
 from unbraid.io.read import blocks, require_finite
@@ -77,6 +77,6 @@ def _in_memory(audio: Audio, start_seconds: float, duration_seconds: float | Non
     block = 1 << 16
 
     def read() -> Iterator[Tensor]:
-        return iter(samples.split(block, -1)) if samples.shape[-1] else iter(())
+        return (samples[:, at : at + block] for at in range(0, samples.shape[-1], block))
 
     return Source("audio", rate, default_layout(audio.channels), samples.shape[-1], read)

@@ -55,7 +55,7 @@ def build(
         ConfigError: If the configuration has unknown keys, values of the wrong kind, or belongs to
             another architecture.
 
-    >>> network = build("htdemucs", {"channels": 4, "bottom_channels": 16, "t_heads": 2})
+    >>> network = build("htdemucs", {"channels": 8, "bottom_channels": 16, "t_heads": 2})
     >>> network.spec.sources
     ('drums', 'bass', 'other', 'vocals')
     """

@@ -71,10 +71,10 @@ def read_onnx(path: Path) -> Graph:
         WeightsError: If the file is damaged, no ONNX, or keeps its weights elsewhere.
     """
     try:
-        with path.open("rb") as handle, mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            # Released before the map is closed, whatever happens in between.
-            with memoryview(data) as view:
-                return _graph(_only(view, 7))
+        with path.open("rb") as handle:
+            # Not closed by hand: an error's traceback may still hold views into it.
+            data = mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ)
+        return _graph(_only(memoryview(data), 7))
     except WeightsError as error:
         raise WeightsError(f"{path.name}: {error}") from error
     except (ValueError, IndexError, RuntimeError, OverflowError, MemoryError) as error:

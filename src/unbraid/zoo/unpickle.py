@@ -93,9 +93,7 @@ def read_torch(path: Path) -> dict[str, Any]:
     except (RuntimeError, OverflowError, MemoryError, NotImplementedError, struct.error) as error:
         raise WeightsError(f"{path.name} is damaged or no torch file: {error}") from error
     if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
-        raise WeightsError(
-            f"{path.name} holds no dictionary by name; a checkpoint is one"
-        )
+        raise WeightsError(f"{path.name} holds no dictionary by name; a checkpoint is one")
     return content
 
 
@@ -259,7 +257,9 @@ class _Machine:
         """Drops the attributes of a dictionary: torch hangs version notes on a state dict."""
         target, _ = self.pop(2)
         if type(target) is not dict:
-            raise WeightsError(f"refused: the pickle sets attributes of a {type(target).__name__}; nothing was run")
+            raise WeightsError(
+                f"refused: the pickle sets attributes of a {type(target).__name__}; nothing was run"
+            )
         self.stack.append(target)
 
     def persistent(self) -> None:
@@ -280,7 +280,12 @@ def _tensor(storage: object, offset: object, size: object, stride: object, *_res
     """A tensor over a storage; it must lie inside."""
     if not isinstance(storage, torch.Tensor):
         raise WeightsError("a tensor has no storage")
-    if not isinstance(offset, int) or not _is_shape(size) or not _is_shape(stride) or len(size) != len(stride):
+    if (
+        not isinstance(offset, int)
+        or not _is_shape(size)
+        or not _is_shape(stride)
+        or len(size) != len(stride)
+    ):
         raise WeightsError("a tensor has an impossible shape")
     last = offset + sum((n - 1) * step for n, step in zip(size, stride, strict=True))
     count = math.prod(size)

