@@ -194,10 +194,9 @@ class Batch:
         check_collisions(places)
         there = [place for place, _ in places if place.exists()]
         if there and not (self._request.overwrite or self._request.skip_existing):
-            more = f" and {len(there) - 1} more stems are" if len(there) > 1 else " is"
+            what = f"{there[0]} is" if len(there) == 1 else f"{len(there)} stems, {there[0]} among them, are"
             raise UsageError(
-                f"{there[0]}{more} there already; --overwrite replaces stems, "
-                "--skip-existing leaves such songs out"
+                f"{what} there already; --overwrite replaces stems, --skip-existing leaves such songs out"
             )
 
     def _places(self, separator: Separator, track: Input) -> Iterable[Path]:
@@ -215,5 +214,5 @@ class Batch:
 
     def _show_batch(self, fraction: float = 0.0) -> None:
         if len(self._tracks) > 1:
-            eta = self._clock.eta_seconds(self._current, fraction)
-            self.display.batch(self._current + 1, len(self._tracks), eta)
+            fraction, eta = self._clock.so_far(self._current, fraction)
+            self.display.batch(self._current + 1, len(self._tracks), fraction, eta)

@@ -34,6 +34,7 @@ WORDS = {
     Stage.SEPARATE: "separating",
     Stage.FINISH: "finishing",
 }
+SHORT = 16  # columns up to so many letters are never broken: longer ones give way on a narrow terminal
 LINE_EVERY_SECONDS = 2.0  # plain lines of one stage are at least this far apart
 
 
@@ -117,15 +118,18 @@ def _write_table(stream: TextIO, headings: Sequence[str], rows: Sequence[Sequenc
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
-    for heading in headings:
-        table.add_column(heading, overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(printable(cell)) for cell in row))
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    shown = [[Text(printable(cell)) for cell in row] for row in rows]
+    for column, heading in enumerate(headings):
+        widest = max([len(heading), *(row[column].cell_len for row in shown)])
+        table.add_column(heading, overflow="fold", no_wrap=widest <= SHORT)
+    for row in shown:
+        table.add_row(*row)
     console = _console(stream)
     with console.capture() as captured:
         console.print(table)
     stream.writelines(f"{line.rstrip()}\n" for line in captured.get().splitlines())
+    stream.flush()
 
 
 def _console(stream: TextIO) -> Console:
@@ -162,8 +166,8 @@ class Display:
     def __call__(self, event: Event) -> None:
         """Take one event of a stage."""
 
-    def batch(self, position: int, total: int, eta_seconds: float | None) -> None:
-        """Say where the whole batch is: at file `position` of `total`, counted from one."""
+    def batch(self, position: int, total: int, fraction: float, eta_seconds: float | None) -> None:
+        """Say where the whole batch is: at file `position` of `total`, from one, and how far in all."""
 
 
 class Lines(Display):
@@ -189,12 +193,13 @@ class Lines(Display):
         said = ", ".join(detail for detail in details if detail)
         say(f"{event.name}: {WORDS[event.stage]}{f' ({said})' if said else ''}")
 
-    def batch(self, position: int, total: int, eta_seconds: float | None) -> None:
+    def batch(self, position: int, total: int, fraction: float, eta_seconds: float | None) -> None:
         """One line for each file."""
         if position != self._position:
             self._position = position
             left = _left(eta_seconds)
-            say(f"file {position} of {total}{f' ({left} for all)' if left else ''}")
+            so_far = f" ({100 * fraction:.0f} % of all, {left})" if left else ""
+            say(f"file {position} of {total}{so_far}")
 
 
 class Bars(Display):
@@ -239,13 +244,13 @@ class Bars(Display):
             visible=True,
         )
 
-    def batch(self, position: int, total: int, eta_seconds: float | None) -> None:
+    def batch(self, position: int, total: int, fraction: float, eta_seconds: float | None) -> None:
         """Move the lower bar."""
         self._bars.update(
             self._batch,
             description=printable(f"file {position} of {total}"),
-            completed=position - 1,
-            total=total,
+            completed=fraction,
+            total=1.0,
             left=_left(eta_seconds),
             visible=True,
         )

@@ -54,7 +54,7 @@ class Commands(click.Group):
         if position is not None and args[position] not in COMMANDS:
             _refuse_misspelt_command(args[position])
             args.insert(position, _DEFAULT)
-        return super().parse_args(ctx, args)
+        return super().parse_args(ctx, args or ["--help"])
 
 
 def _refuse_misspelt_command(word: str) -> None:
@@ -124,8 +124,8 @@ def _refusal(error: Exception) -> int:
         console.fail("stopped; nothing half-written was left")
         return Cancelled.exit_code
     if isinstance(error, click.UsageError):
-        hint = f" (see '{error.ctx.command_path} --help')" if error.ctx else ""
-        console.fail(f"{error.format_message()}{hint}")
+        hint = f"; see '{error.ctx.command_path} --help'" if error.ctx else ""
+        console.fail(f"{error.format_message().rstrip('.')}{hint}")
         return error.exit_code
     if isinstance(error, click.ClickException):
         console.fail(error.format_message())

@@ -16,7 +16,7 @@ from unbraid.errors import PartialFailure, UnbraidError
 if TYPE_CHECKING:
     from unbraid.zoo.checkpoint import Checkpoint
 
-HEADINGS = ("model", "sources", "parameters", "size", "licence", "score", "on disk", "trained on", "has seen")
+HEADINGS = ("model", "sources", "parameters", "size", "licence", "score", "on disk")
 
 
 @click.group(
@@ -139,7 +139,7 @@ def _facts(card: Checkpoint) -> dict[str, Any]:
 
 
 def _show_table(cards: tuple[Checkpoint, ...]) -> None:
-    """One row a model; below it, which letter stands for which way of measuring."""
+    """One row a model; below it, what the letters of the scores mean and what each model learnt from."""
     from unbraid.zoo import cache
 
     metrics: dict[str, str] = {}
@@ -152,14 +152,14 @@ def _show_table(cards: tuple[Checkpoint, ...]) -> None:
             card.licence,
             _first_score(card, metrics),
             "yes" if cache.is_on_disk(card) else "no",
-            card.training_data,
-            card.contamination,
         )
         for card in cards
     ]
     console.out_table(HEADINGS, rows)
     for metric, letter in metrics.items():
         console.out(f"({letter}) {metric}")
+    for card in cards:
+        console.out(f"{card.name}: trained on {card.training_data}; has seen: {card.contamination}")
 
 
 def _first_score(card: Checkpoint, metrics: dict[str, str]) -> str:

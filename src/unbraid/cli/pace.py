@@ -56,8 +56,8 @@ class BatchClock:
     >>> ticks = iter([0.0, 30.0])
     >>> batch = BatchClock([60.0, None, 60.0], now=lambda: next(ticks))
     >>> batch.leave(0, separated=True)
-    >>> batch.eta_seconds()
-    60.0
+    >>> batch.so_far(1, 0.5)
+    (0.5, 30.0)
     """
 
     def __init__(self, durations: Sequence[float | None], now: Callable[[], float] = time.monotonic) -> None:
@@ -74,15 +74,18 @@ class BatchClock:
             self._done += self._waiting[index]
         self._waiting[index] = 0.0
 
-    def eta_seconds(self, index: int | None = None, fraction: float = 0.0) -> float | None:
-        """Seconds left for the whole batch; None before there is a pace.
+    def so_far(self, index: int, fraction: float) -> tuple[float, float | None]:
+        """How far the whole batch is, and how long it will still take.
 
         Args:
             index: The file being worked on.
             fraction: How much of it is done, 0 to 1.
+
+        Returns:
+            The share that is done, 0 to 1, and the seconds left; None before there is a pace.
         """
-        current = 0.0 if index is None else self._waiting[index] * fraction
-        done = self._done + current
+        done = self._done + self._waiting[index] * fraction
+        total = self._done + sum(self._waiting)
         if not done:
-            return None
-        return (self._now() - self._start) / done * (sum(self._waiting) - current)
+            return 0.0, None
+        return done / total, (self._now() - self._start) * (total - done) / done

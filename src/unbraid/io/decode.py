@@ -78,16 +78,20 @@ def arrays(
     """
     start = round(start_seconds * info.sample_rate)
     count = None if duration_seconds is None else round(duration_seconds * info.sample_rate)
-    pieces = _by_sndfile(info) if info.by_sndfile else _by_ffmpeg(info)
-    yield from _in_blocks(_cut(_checked(pieces, info), info, start, count), length)
+    # Where a decoder finds a sample exactly, it is not made to decode what is before.
+    skipped = start if info.by_sndfile and info.codec != "vorbis" and info.length is not None else 0
+    pieces = _by_sndfile(info, skipped) if info.by_sndfile else _by_ffmpeg(info)
+    yield from _in_blocks(_cut(_checked(pieces, info, skipped), info, start - skipped, count), length)
 
 
-def _by_sndfile(info: AudioInfo) -> Iterator[Array]:
+def _by_sndfile(info: AudioInfo, start: int) -> Iterator[Array]:
     import soundfile
 
     order = list(vorbis_positions(info.channels)) if info.codec == "vorbis" else slice(None)
-    position = 0
+    position = start
     with info.path.open("rb") as file, soundfile.SoundFile(file) as sound:
+        if start:
+            sound.seek(min(start, sound.frames))
         while True:
             try:
                 block = sound.read(_READ, dtype="float32", always_2d=True)
@@ -145,15 +149,15 @@ def _end(info: AudioInfo, stream: AudioStream, metadata: dict[str, str]) -> int 
 
 
 def _damaged(info: AudioInfo, position: int) -> AudioError:
+    whole = "" if info.length is None else f" of {info.length / info.sample_rate:.1f} s"
     return AudioError(
-        f"{info.path.name} is damaged at {clock(position / info.sample_rate)}: its {info.codec} data cannot "
-        "be decoded; get it again, or separate what is before with a shorter duration"
+        f"{info.path.name} is damaged or ends at {position / info.sample_rate:.1f} s{whole}: its "
+        f"{info.codec} data cannot be decoded; get it again, or separate what is before, by a shorter duration"
     )
 
 
-def _checked(pieces: Iterator[Array], info: AudioInfo) -> Iterator[Array]:
-    """The same pieces; an end before the header's is an error."""
-    position = 0
+def _checked(pieces: Iterator[Array], info: AudioInfo, position: int) -> Iterator[Array]:
+    """The same pieces, which begin at `position`; an end before the header's is an error."""
     for piece in pieces:
         position += piece.shape[1]
         yield piece

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from unbraid.errors import UsageError, did_you_mean
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from unbraid.io.probe import AudioInfo
 
 
@@ -25,12 +27,12 @@ class Kind:
 
     bits: tuple[str, ...]
     bitrates: tuple[int, int, int] | None
-    sample_rates: tuple[int, ...] | None
+    sample_rates: Sequence[int] | None
     channels: int
 
     def nearest_rate(self, sample_rate: int) -> int:
         """The rate the encoder takes that is nearest, the higher of two; the rate itself where it can be."""
-        if self.sample_rates is None:
+        if self.sample_rates is None or sample_rate in self.sample_rates:
             return sample_rate
         return min(self.sample_rates, key=lambda rate: (abs(rate - sample_rate), -rate))
 
@@ -38,12 +40,13 @@ class Kind:
 _MPEG_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)  # ISO 11172-3, 13818-3, and 2.5
 _AAC_RATES = (7350, *_MPEG_RATES, 64000, 88200, 96000)  # ISO 14496-3, table 1.18
 
+# FLAC has 20 bits for the rate and FFmpeg's encoder stops here; libvorbis crashes above 200 kHz.
 # Opus decodes at 48 kHz whatever it was fed (RFC 7845, section 5.1), so that is its one rate here.
 FORMATS = {
     "wav": Kind(("16", "24", "32f"), None, None, 65535),
-    "flac": Kind(("16", "24"), None, None, 8),
+    "flac": Kind(("16", "24"), None, range(1, 655_351), 8),
     "mp3": Kind((), (8, 320, 320), _MPEG_RATES, 2),
-    "ogg": Kind((), (64, 256, 500), None, 8),
+    "ogg": Kind((), (64, 256, 500), range(1, 200_001), 8),
     "opus": Kind((), (6, 192, 512), (48000,), 8),
     "m4a": Kind((), (16, 256, 528), _AAC_RATES, 8),
 }

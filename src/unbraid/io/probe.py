@@ -127,15 +127,20 @@ def _opened(file: BinaryIO) -> InputContainer:
     # FFmpeg needs no protocol for a file handed to it open; "crypto" alone opens nothing.
     options = {"protocol_whitelist": "crypto"}
     head = file.read(3)
+    mp3 = head == b"ID3" or (head[:1] == b"\xff" and head[1] & 0xE0 == 0xE0)
     file.seek(0)
     try:
-        return av.open(file, options=options, metadata_errors="replace")
+        container = av.open(file, "r", options=options, metadata_errors="replace")
     except av.error.InvalidDataError:
-        # An MP3 of a few frames is not recognised if its data happen to hold what looks like a header.
-        if head != b"ID3" and not (head[:1] == b"\xff" and head[1] & 0xE0 == 0xE0):
+        if not mp3:
             raise
+    else:
+        if container.streams.audio or not mp3:
+            return container
+        container.close()
+    # An MP3 of a few frames is taken for something else if its data happen to hold what looks like a header.
     file.seek(0)
-    return av.open(file, format="mp3", options=options, metadata_errors="replace")
+    return av.open(file, "r", format="mp3", options=options, metadata_errors="replace")
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from unbraid.io.formats import OutputFormat, format_for
 from unbraid.io.layouts import default_layout
 from unbraid.io.ogg import with_comments
 from unbraid.io.read import require_finite
-from unbraid.io.resample import Resampler
+from unbraid.io.resample import Resampler, resampled_length
 from unbraid.io.tags import picture, vorbis_comments
 from unbraid.io.wav import WavEncoder
 
@@ -80,7 +80,9 @@ class Writer:
         self._layout = layout if layout and len(layout) == channels else default_layout(channels)
         self._tags, self._cover = dict(tags), picture(cover)
         self._check()
-        self._resampler = Resampler(sample_rate, format.kind.nearest_rate(sample_rate), channels)
+        rate = format.kind.nearest_rate(sample_rate)
+        written = max(resampled_length(length, sample_rate, rate), min(length, 1))  # something stays something
+        self._resampler = Resampler(sample_rate, rate, channels, length=written)
         self._draft = Draft(self._path)
         try:
             self._encoder = self._made()

@@ -104,26 +104,22 @@ def read(path: Path) -> Package:
         path: The file.
 
     Returns:
-        Its package; its weights have the network's names and shapes. The weights of a safetensors file stay
-        on disk until they are used.
+        Its package. Whether its weights fit the network that it describes, `require_fit` says. The weights
+        of a safetensors file stay on disk until they are used.
 
     Raises:
-        WeightsError: If the file is damaged, of no known kind, or its weights are not those of the network
-            it describes.
+        WeightsError: If the file is damaged, or of no known kind.
     """
     try:
         with path.open("rb") as handle:
             head = handle.read(9)
         if head[8:] == b"{":  # behind the header's length, the header
-            package = _read_safetensors(path)
-        elif head[:1] == b"\x08":  # the first field of an ONNX file is its version, a varint
-            package = _read_onnx(path)
-        else:
-            package = _read_demucs(path)
+            return _read_safetensors(path)
+        if head[:1] == b"\x08":  # the first field of an ONNX file is its version, a varint
+            return _read_onnx(path)
+        return _read_demucs(path)
     except OSError as error:
         raise WeightsError(f"{path} cannot be read: {error.strerror or error}") from error
-    require_fit(package.tensors, skeleton(package.architecture, package.config), path.name)
-    return package
 
 
 def write(package: Package, path: Path) -> None:
@@ -163,7 +159,7 @@ def write(package: Package, path: Path) -> None:
 
 
 def skeleton(architecture: str, config: Mapping[str, object]) -> nn.Module:
-    """The network without weights: its names, shapes and facts, at no cost.
+    """The network without weights: its names, shapes and facts, whatever size it claims to be.
 
     Raises:
         WeightsError: If there is no such network.

@@ -130,7 +130,7 @@ def network(resolved: Resolved) -> nn.Module:
     Raises:
         WeightsError: If the weights are not those of the network.
     """
-    # Weights replace the skeleton's, so that none are made only to be thrown away.
+    # Weights replace the skeleton's: none are made only to be thrown away, whatever size a file claims.
     built = skeleton(resolved.architecture, resolved.config)
     require_fit(resolved.tensors, built, resolved.name)
     weights = {
@@ -170,8 +170,8 @@ def _resolved(package: Package, path: Path, card: Checkpoint | None) -> Resolved
     return Resolved(
         name=card.name if card else package.name,
         path=path,
-        architecture=package.architecture,
-        config=package.config,
+        architecture=card.architecture if card else package.architecture,
+        config=card.config if card else package.config,
         fingerprint=package.fingerprint,
         tensors=package.tensors,
         card=card,

@@ -79,7 +79,7 @@ def test_plain_lines_name_each_stage_and_each_file_once(capsys):
     for position in (1, 2):
         for stage in (Stage.MEASURE, Stage.SEPARATE, Stage.FINISH):
             for _ in range(3):
-                lines.batch(position, 2, None if position == 1 else 65.0)
+                lines.batch(position, 2, 0.5, None if position == 1 else 65.0)
             lines(Progress(stage, f"song {position}", 0, 10, 0.0))
         lines(OutputReady(f"song {position}", "vocals", "vocals.wav"))
     assert capsys.readouterr().err.splitlines() == [
@@ -87,7 +87,7 @@ def test_plain_lines_name_each_stage_and_each_file_once(capsys):
         "song 1: measuring",
         "song 1: separating",
         "song 1: finishing",
-        "file 2 of 2 (1:05 left for all)",
+        "file 2 of 2 (50 % of all, 1:05 left)",
         "song 2: measuring",
         "song 2: separating",
         "song 2: finishing",
@@ -117,11 +117,11 @@ def test_bars_show_name_stage_and_time_left_and_clean_up(monkeypatch):
     with console.display() as display:
         assert isinstance(display, console.Bars)
         display(Progress(Stage.SEPARATE, "[bold]so\x1b[31mng", 250, 1000, 10.0))
-        display.batch(2, 3, 65.0)
+        display.batch(2, 3, 0.4, 65.0)
         display._bars.refresh()
         display(OutputReady("song", "vocals", "vocals.wav"))
     shown = screen.getvalue()
-    for words in ("[bold]so\\x1b[31mng: separating", "25 %", "0:30 left", "file 2 of 3", "1:05 left"):
+    for words in ("[bold]so\\x1b[31mng: separating", "25 %", "40 %", "0:30 left", "file 2 of 3", "1:05 left"):
         assert words in shown
     assert shown.endswith("\x1b[2K")  # the last thing done is to wipe the line
 
@@ -162,6 +162,16 @@ def test_a_table_in_a_file_has_no_control_character_and_no_wrapped_line(monkeypa
         ["a" * 300, "b\\x1b[1m"],
         ["c", "歌"],
     ]
+
+
+def test_a_narrow_terminal_breaks_long_cells_only(monkeypatch):
+    screen = Screen()
+    monkeypatch.setattr(sys, "stdout", screen)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "40")
+    console.out_table(["model", "says"], [["htdemucs_ft", "many words " * 10]])
+    assert "htdemucs_ft " in screen.getvalue()
+    assert screen.getvalue().count("\n") > 3
 
 
 def test_a_warning_of_the_library_is_a_line_for_people(capsys):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import logging
 import signal
 
@@ -20,9 +21,7 @@ def test_help_names_every_command_and_every_exit_code(run):
 
 
 def test_no_arguments_show_the_help(run):
-    ended = run()
-    assert ended.code in {0, 2}
-    assert "FILE..." in ended.out + ended.err
+    assert run() == run("--help")
 
 
 def test_version_is_one_line(run):
@@ -55,12 +54,11 @@ def test_logging_is_left_as_it_was(run, song):
 
 def test_an_interrupt_sets_the_event_and_rises_once():
     before = signal.getsignal(signal.SIGINT)
-    with pytest.raises(KeyboardInterrupt), interruptible() as cancel:
-        try:
+    with interruptible() as cancel:
+        with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
-        finally:
-            assert cancel.is_set()
-            signal.raise_signal(signal.SIGINT)  # while things are tidied up: ignored
+        assert cancel.is_set()
+        signal.raise_signal(signal.SIGINT)  # while things are tidied up: ignored
     assert signal.getsignal(signal.SIGINT) is before
 
 
@@ -68,15 +66,11 @@ def test_an_interrupt_that_a_callback_swallowed_still_stops_the_work(run, song, 
     song("first.wav")
     song("second.wav")
 
-    def swallow(_self, cancel_at=[0]):  # noqa: B006 - a counter for one test
-        cancel_at[0] += 1
-        if cancel_at[0] == 1:
-            try:
-                signal.raise_signal(signal.SIGINT)
-            except KeyboardInterrupt:
-                return
+    def swallow(*_):
+        with contextlib.suppress(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
 
-    monkeypatch.setattr("unbraid.cli.batch.Batch._show_batch", lambda self, _fraction=0.0: swallow(self))
+    monkeypatch.setattr("unbraid.cli.batch.Batch._show_batch", swallow)
     ended = run("first.wav", "second.wav")
     assert ended.code == 130
     assert "stopped on request" in ended.err

@@ -38,11 +38,11 @@ class Ticking:
 def test_the_batch_eta_is_exact_at_a_steady_pace():
     now, durations = Ticking(), [60.0, 120.0, 20.0]
     batch = BatchClock(durations, now=now)
-    assert batch.eta_seconds(0, 0.0) is None
+    assert batch.so_far(0, 0.0) == (0.0, None)
     for index, duration in enumerate(durations):
         for tenth in range(1, 11):
             now.time = 0.5 * (sum(durations[:index]) + duration * tenth / 10)
-            assert batch.eta_seconds(index, tenth / 10) == pytest.approx(100.0 - now.time)
+            assert batch.so_far(index, tenth / 10) == pytest.approx((now.time / 100.0, 100.0 - now.time))
         batch.leave(index, separated=True)
 
 
@@ -53,7 +53,7 @@ def test_skipped_and_failed_files_do_not_make_the_pace_look_faster():
         batch.leave(index, separated=False)
     now.time = 30.0
     batch.leave(8, separated=True)
-    assert batch.eta_seconds() == pytest.approx(30.0)
+    assert batch.so_far(9, 0.0) == pytest.approx((0.5, 30.0))
 
 
 def test_files_of_unknown_length_count_as_the_mean_of_the_others():
@@ -61,4 +61,4 @@ def test_files_of_unknown_length_count_as_the_mean_of_the_others():
     batch = BatchClock([None, 30.0, 90.0], now=now)
     now.time = 60.0
     batch.leave(0, separated=True)
-    assert batch.eta_seconds() == pytest.approx(120.0)
+    assert batch.so_far(1, 0.0) == pytest.approx((1 / 3, 120.0))

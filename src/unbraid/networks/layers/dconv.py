@@ -78,7 +78,7 @@ def rescale_convolutions(module: nn.Module, reference: float) -> None:
     convolutions = (nn.Conv1d, nn.Conv2d, nn.ConvTranspose1d, nn.ConvTranspose2d)
     with torch.no_grad():
         for layer in module.modules():
-            if isinstance(layer, convolutions):
+            if isinstance(layer, convolutions) and not layer.weight.is_meta:  # without values, no deviation
                 scale = (layer.weight.std() / reference).sqrt()
                 layer.weight /= scale
                 if layer.bias is not None:

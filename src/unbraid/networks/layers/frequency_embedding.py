@@ -32,11 +32,10 @@ class FrequencyEmbedding(nn.Module):
     def __init__(self, bins: int, channels: int, weight: float) -> None:
         super().__init__()
         self.gain = weight * _BOOST
-        self.embedding = nn.Embedding(bins, channels)
-        with torch.no_grad():
-            walk = self.embedding.weight.cumsum(0)
-            steps = torch.arange(1, bins + 1, dtype=walk.dtype)
-            self.embedding.weight.copy_(walk / steps.sqrt()[:, None] / _BOOST)
+        # Always on the CPU: arithmetic on the meta device makes torch import a second's worth of tracing.
+        steps = torch.arange(1, bins + 1, device="cpu")
+        walk = torch.randn(bins, channels, device="cpu").cumsum(0) / steps.sqrt()[:, None] / _BOOST
+        self.embedding = nn.Embedding.from_pretrained(walk.to(torch.get_default_device()), freeze=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """Features `(B, C, F, N)` with the embedding of each bin added."""
