@@ -15,10 +15,10 @@ import time
 from pathlib import Path
 
 import torch
-from machine import store
-from unbraid.io.write import Writer
 
+from machine import store
 from unbraid.io.formats import OutputFormat
+from unbraid.io.write import Writer
 
 RATE = 44100
 

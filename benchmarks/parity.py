@@ -17,18 +17,20 @@ from pathlib import Path
 import torch
 from demucs.apply import apply_model
 from demucs.htdemucs import HTDemucs as Published
-from machine import store
 
 import unbraid
+from machine import store
 from unbraid.metrics.ratios import sdr
+from unbraid.networks.htdemucs import Config
 
 STEMS = {"vocals": ("vocals",), "drums": ("drums",), "bass+other": ("bass", "other")}
 
 
-def published_network(ours: torch.nn.Module) -> torch.nn.Module:
+def published_network(ours: torch.nn.Module) -> Published:
     """The published class with our weights."""
     config = ours.config
-    network = Published(
+    assert isinstance(config, Config)
+    network: Published = Published(
         list(config.sources),
         segment=config.segment,
         bottom_channels=config.bottom_channels,
@@ -38,10 +40,11 @@ def published_network(ours: torch.nn.Module) -> torch.nn.Module:
         samplerate=config.sample_rate,
     )
     network.load_state_dict(ours.state_dict())
-    return network.eval()
+    network.eval()
+    return network
 
 
-def published_answer(network: torch.nn.Module, mixture: torch.Tensor) -> torch.Tensor:
+def published_answer(network: Published, mixture: torch.Tensor) -> torch.Tensor:
     """What the published front end does: level by mono mean and deviation, apply, level back."""
     mono = mixture.mean(0)
     levelled = (mixture - mono.mean()) / (mono.std() + 1e-8)
@@ -63,15 +66,11 @@ def reference(folder: Path, sources: tuple[str, ...]) -> torch.Tensor:
 
 def scores(folder: Path, estimates: torch.Tensor, sources: tuple[str, ...]) -> dict[str, float]:
     """SDR of each stem in dB."""
-    return {
-        stem: round(
-            float(
-                sdr(reference(folder, members), sum(estimates[sources.index(member)] for member in members))
-            ),
-            4,
-        )
-        for stem, members in STEMS.items()
-    }
+    found = {}
+    for stem, members in STEMS.items():
+        estimate = estimates[[sources.index(member) for member in members]].sum(0)
+        found[stem] = round(sdr(reference(folder, members), estimate).item(), 4)
+    return found
 
 
 def main(folder: Path, songs: list[str]) -> None:

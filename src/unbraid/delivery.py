@@ -160,7 +160,7 @@ class Delivery:
     def _encode(self, kept: Tensor, gain: float) -> None:
         """Give one block of what was kept aside its gain, round it, and write it."""
         count = len(self._paths) * self._channels
-        wanted = kept[:count].double().unflatten(0, (len(self._paths), self._channels)) * gain
+        wanted = kept[:count].double().reshape(len(self._paths), self._channels, kept.shape[-1]) * gain
         written = wanted
         if self._format.integer_bits:
             bits = self._format.integer_bits

@@ -28,6 +28,7 @@ from unbraid.io.formats import OutputFormat
 from unbraid.io.naming import expand, track_name
 from unbraid.io.source import Source, source_of
 from unbraid.progress import OutputReady, Reporter, Stage
+from unbraid.spec import ModelSpec
 from unbraid.zoo.load import network, resolve
 
 if TYPE_CHECKING:
@@ -40,7 +41,6 @@ if TYPE_CHECKING:
 
     from unbraid.audio import Audio
     from unbraid.progress import Listener
-    from unbraid.spec import ModelSpec
 
 DEFAULT_MODEL = "htdemucs"
 DEFAULT_TEMPLATE = "{model}/{track}/{stem}.{ext}"
@@ -164,7 +164,9 @@ class Separator:
         self._on_event, self._cancel = on_event, cancel
         resolved = resolve(model, offline=offline, folder=weights_folder, listener=on_event, cancel=cancel)
         loaded = network(resolved)
-        self.spec: ModelSpec = loaded.spec
+        spec = loaded.spec
+        assert isinstance(spec, ModelSpec)  # noqa: S101 - what every network of ours states
+        self.spec = spec
         self.name = resolved.name
         self.fingerprint = resolved.fingerprint
         self._groups = stem_groups(stems, self.spec.sources)

@@ -8,10 +8,10 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from fakes import spec_of
-from signals import antiphase, chirp, clipped, constant, noise, silence, tone
 
 import unbraid
+from fakes import spec_of
+from signals import antiphase, chirp, clipped, constant, noise, silence, tone
 from unbraid.audio import Audio
 from unbraid.errors import (
     AudioError,

@@ -7,8 +7,8 @@ import sys
 
 import pytest
 import torch
-from networks.tiny import TINY
 
+from networks.tiny import TINY
 from unbraid.errors import ConfigError, UnknownModelError
 from unbraid.networks.base import build
 

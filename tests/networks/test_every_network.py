@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from networks.tiny import PUBLISHED, TINY, lively
 
+from networks.tiny import PUBLISHED, TINY, lively
 from unbraid.config import structure, unstructure
 from unbraid.networks import ARCHITECTURES
 from unbraid.networks.base import build, parameter_count

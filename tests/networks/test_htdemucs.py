@@ -6,11 +6,11 @@ import dataclasses
 from fractions import Fraction
 
 import pytest
-import signals
 import torch
-from networks.tiny import TINY, lively
 from torch.utils._python_dispatch import TorchDispatchMode
 
+import signals
+from networks.tiny import TINY, lively
 from unbraid.config import structure
 from unbraid.errors import ConfigError, ShapeError
 from unbraid.networks.htdemucs import Config, HTDemucs

@@ -10,8 +10,8 @@ from fractions import Fraction
 
 import pytest
 import torch
-from networks.tiny import SIX, lively
 
+from networks.tiny import SIX, lively
 from unbraid.networks.htdemucs import Config, HTDemucs
 
 pytestmark = pytest.mark.reference

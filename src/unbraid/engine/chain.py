@@ -128,4 +128,4 @@ class _Link:
         return self._unfold(resample(narrowed.flatten(0, 1)))
 
     def _unfold(self, rows: Tensor) -> Tensor:
-        return rows.unflatten(0, (len(self._spec.sources), self._channels))
+        return rows.reshape(len(self._spec.sources), self._channels, rows.shape[-1])

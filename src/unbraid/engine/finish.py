@@ -39,7 +39,7 @@ def stem_groups(stems: Sequence[str] | None, sources: Sequence[str]) -> dict[str
     names = list(sources) if stems is None else list(stems)
     if not names or len(set(names)) != len(names):
         raise UsageError(f"the stems {', '.join(names) or 'none'} were asked for; name some, each once")
-    groups = {}
+    groups: dict[str, tuple[str, ...]] = {}
     for name in names:
         if name in sources:
             groups[name] = (name,)

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     Array = npt.NDArray[np.float32]  # (channels, time)
 
-_READ = 65536  # samples that libsndfile is asked for at once
+_READ = 4096  # samples that libsndfile is asked for at once, and that it loses where FLAC is damaged
 _EDIT_TICK = 1 / 600  # seconds: the coarsest clock in use for edit lists (QuickTime's default)
 _LOSSY_SLACK = 0.1  # seconds that a lossy file may end before its header says, as its last frames go missing
 
@@ -59,7 +59,7 @@ def exact_length(info: AudioInfo) -> int:
 
 
 def arrays(
-    info: AudioInfo, *, length: int = _READ, start_seconds: float = 0.0, duration_seconds: float | None = None
+    info: AudioInfo, *, length: int = 65536, start_seconds: float = 0.0, duration_seconds: float | None = None
 ) -> Iterator[Array]:
     """The samples of a file in pieces, full scale ±1, floats beyond it kept.
 

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from unbraid.io.formats import OutputFormat
     from unbraid.io.tags import Picture
 
+_AT_ONCE = 16384  # samples: libsndfile's Vorbis encoder takes a whole write onto the stack, and crashes
+
 _OTHER_AAC_LAYOUTS = (
     ("FL", "FR", "LFE"),
     ("FL", "FR", "FC", "BC"),
@@ -159,7 +161,8 @@ class SndfileEncoder:
 
     def write(self, frames: npt.NDArray[Any]) -> None:
         """Write `(n, channels)` in float32."""
-        self._sound.write(np.ascontiguousarray(frames[:, self._order]))
+        for start in range(0, len(frames), _AT_ONCE):
+            self._sound.write(np.ascontiguousarray(frames[start : start + _AT_ONCE, self._order]))
 
     def close(self) -> None:
         """Write what is left and complete the file."""

@@ -19,9 +19,10 @@ if TYPE_CHECKING:
     from av.container import InputContainer
 
 # libsndfile reads these and tells their exact length; everything else is FFmpeg's. Vorbis is here because
-# FFmpeg does not cut the last page of a short stream, MP3 is not because libsndfile guesses the length of
-# a file without a Xing header and writes notes about damage to the terminal.
-_SNDFILE_CONTAINERS = ("wav", "w64", "aiff", "caf", "au")
+# FFmpeg does not cut the last page of a short stream. MP3 is not, because libsndfile guesses the length of
+# a file without a Xing header and writes notes about damage to the terminal; nor is W64, whose padding it
+# takes for samples.
+_SNDFILE_CONTAINERS = ("wav", "aiff", "caf", "au")
 _SNDFILE_PAIRS = (("flac", "flac"), ("ogg", "vorbis"))
 
 _LOSSLESS = frozenset(
@@ -49,6 +50,7 @@ class AudioInfo:
         tags: Title, artist, album, album_artist, composer, date, track, disc, genre, comment, where given.
         cover: The picture's file as it is.
         duration_seconds: As the container says, which may be rounded; None where it says nothing.
+        by_sndfile: Whether libsndfile decodes it; FFmpeg decodes the others.
     """
 
     path: Path
@@ -62,13 +64,7 @@ class AudioInfo:
     tags: Mapping[str, str] = field(default_factory=dict)
     cover: bytes | None = field(default=None, repr=False)
     duration_seconds: float | None = None
-
-    @property
-    def by_sndfile(self) -> bool:
-        """Whether libsndfile decodes it; FFmpeg decodes the others."""
-        if self.codec.startswith("pcm_"):
-            return self.container in _SNDFILE_CONTAINERS
-        return (self.container, self.codec) in _SNDFILE_PAIRS
+    by_sndfile: bool = False
 
 
 def probe(path: str | Path) -> AudioInfo:
@@ -87,7 +83,7 @@ def probe(path: str | Path) -> AudioInfo:
     path = Path(path)
     with audio_stream(path) as (container, stream):
         info = _described(path, container, stream)
-    if info.by_sndfile:
+    if _is_for_sndfile(info):
         info = _measured(info)
     if info.length == 0:
         raise AudioError(f"{path.name} holds no samples; there is nothing in it to separate")
@@ -235,6 +231,14 @@ def _cover(container: InputContainer) -> bytes | None:
     return None
 
 
+def _is_for_sndfile(info: AudioInfo) -> bool:
+    if info.path.suffix.lower() == ".raw":  # soundfile takes the suffix for "no header"
+        return False
+    if info.codec.startswith("pcm_"):
+        return info.container in _SNDFILE_CONTAINERS
+    return (info.container, info.codec) in _SNDFILE_PAIRS
+
+
 def _measured(info: AudioInfo) -> AudioInfo:
     """The same with the exact length, from libsndfile, or from a header that promises more."""
     import soundfile
@@ -243,11 +247,13 @@ def _measured(info: AudioInfo) -> AudioInfo:
         try:
             with soundfile.SoundFile(file) as sound:
                 length = sound.frames
-        except (soundfile.LibsndfileError, TypeError) as error:
+        except soundfile.LibsndfileError as error:
             raise AudioError(
                 f"{info.path.name} is damaged: its {info.container} header makes no sense"
             ) from error
     promised = promised_length(info.path)
+    if length == 0 and promised is None:
+        return info  # a header never filled in; FFmpeg reads to the end of the file
     if promised is not None and promised - length > _HEADER_SLACK:
         length = promised  # the reader will find the end early and say where
-    return replace(info, length=None if length >= _ENDLESS else length)
+    return replace(info, length=None if length >= _ENDLESS else length, by_sndfile=True)

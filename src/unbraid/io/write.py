@@ -81,7 +81,9 @@ class Writer:
         self._tags, self._cover = dict(tags), picture(cover)
         self._check()
         rate = format.kind.nearest_rate(sample_rate)
-        written = max(resampled_length(length, sample_rate, rate), min(length, 1))  # something stays something
+        written = max(
+            resampled_length(length, sample_rate, rate), min(length, 1)
+        )  # something stays something
         self._resampler = Resampler(sample_rate, rate, channels, length=written)
         self._draft = Draft(self._path)
         try:

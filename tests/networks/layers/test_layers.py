@@ -6,9 +6,9 @@ import math
 
 import pytest
 import torch
-from networks.tiny import lively
 from torch import nn
 
+from networks.tiny import lively
 from unbraid.networks.layers.attention import Attention
 from unbraid.networks.layers.dconv import DConv, rescale_convolutions
 from unbraid.networks.layers.frequency_embedding import FrequencyEmbedding

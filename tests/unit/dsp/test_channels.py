@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
-from signals import noise
 
+from signals import noise
 from unbraid.dsp.channels import assemble, channel_groups, narrow, widen
 
 LAYOUTS = {

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 import torch
+
 from fakes import spec_of
 from signals import noise
-
 from unbraid.engine.backends.eager import EagerBackend
 from unbraid.engine.runtime import Runtime
 from unbraid.errors import MachineError, ModelError, UsageError

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
-from signals import antiphase, clipped, noise, silence
 
+from signals import antiphase, clipped, noise, silence
 from unbraid.engine.finish import (
     distribute_residual,
     group,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
-from signals import antiphase, click, constant, noise, silence, tone
 
+from signals import antiphase, click, constant, noise, silence, tone
 from unbraid.engine.normalize import LevelMeter
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
+
 from fakes import BlindAtEdges, EdgeSensitive, Gain, Identity, spec_of
 from reference.slow_overlap_add import slow_separate
 from signals import antiphase, click, clipped, constant, noise, silence
-
 from unbraid.engine.blend import Blend, flow_of
 from unbraid.engine.plan import Plan, Window
 from unbraid.engine.stream import Stream

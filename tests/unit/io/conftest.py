@@ -45,11 +45,11 @@ def encode():
 
     def run(path, samples, rate, codec, container, *, layout="stereo", kbps=None, options=None, film=False):
         with av.open(str(path), "w", format=container, options=options or {}) as file:
-            if film:
-                _add_film(file)
             stream = file.add_stream(codec, rate=rate, layout=layout)
             if kbps:
                 stream.bit_rate = 1000 * kbps
+            if film:
+                _add_film(file)
             file.start_encoding()
             for start in range(0, samples.shape[1], 5000):
                 block = np.ascontiguousarray(samples[:, start : start + 5000].T.numpy())

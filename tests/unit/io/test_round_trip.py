@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-import signals
 import soundfile
 import torch
 
+import signals
 from unbraid.audio import Audio
 from unbraid.io.decode import exact_length
 from unbraid.io.formats import FORMATS, OutputFormat

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
-from signals import noise, silence, tone
 
+from signals import noise, silence, tone
 from unbraid.errors import ShapeError
 from unbraid.metrics.ratios import sdr
 

@@ -35,7 +35,7 @@ class FrequencyEmbedding(nn.Module):
         # Always on the CPU: arithmetic on the meta device makes torch import a second's worth of tracing.
         steps = torch.arange(1, bins + 1, device="cpu")
         walk = torch.randn(bins, channels, device="cpu").cumsum(0) / steps.sqrt()[:, None] / _BOOST
-        self.embedding = nn.Embedding.from_pretrained(walk.to(torch.get_default_device()), freeze=False)
+        self.embedding = nn.Embedding(bins, channels, _weight=walk.to(torch.get_default_device()))
 
     def forward(self, x: Tensor) -> Tensor:
         """Features `(B, C, F, N)` with the embedding of each bin added."""
