@@ -28,6 +28,8 @@ def _fraction(value: object, _: type) -> Fraction:
 
 def _exact(value: object, kind: type) -> Any:
     """A scalar of exactly this kind: "7" is no int, 1 is no bool, but 1 is a float."""
+    if issubclass(kind, Enum):  # a string enum is a str, too
+        return kind(value)
     if isinstance(value, kind) and not (isinstance(value, bool) and kind is not bool):
         return value
     if kind is float and isinstance(value, int) and not isinstance(value, bool):

@@ -152,7 +152,7 @@ def _damaged(info: AudioInfo, position: int) -> AudioError:
     whole = "" if info.length is None else f" of {info.length / info.sample_rate:.1f} s"
     return AudioError(
         f"{info.path.name} is damaged or ends at {position / info.sample_rate:.1f} s{whole}: its "
-        f"{info.codec} data cannot be decoded; get it again, or separate what is before, by a shorter duration"
+        f"{info.codec} data cannot be decoded; get it again, or separate only what is before"
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import struct
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -23,9 +22,9 @@ def promised_length(path: Path) -> int | None:
         The count; None for other files, or where the header leaves it open.
     """
     with path.open("rb") as file:
-        magic, size, form = struct.unpack("<4sI4s", file.read(12).ljust(12))
+        magic, _, form = struct.unpack("4s4s4s", file.read(12).ljust(12))
         if magic in (b"RIFF", b"RF64", b"BW64") and form == b"WAVE":
-            return _wave_length(file, size)
+            return _wave_length(file)
         if magic == b"FORM" and form in (b"AIFF", b"AIFC"):
             return _aiff_length(file)
     return None
@@ -41,7 +40,7 @@ def _chunks(file: BinaryIO, byte_order: str) -> Iterator[tuple[bytes, int]]:
         file.seek(position)
 
 
-def _wave_length(file: BinaryIO, riff_size: int) -> int | None:
+def _wave_length(file: BinaryIO) -> int | None:
     long_size, frame = 0, 0
     for name, size in _chunks(file, "<"):
         if name == b"ds64":
@@ -50,7 +49,7 @@ def _wave_length(file: BinaryIO, riff_size: int) -> int | None:
             frame = struct.unpack("<12xH", file.read(14))[0]
         elif name == b"data" and frame:
             if size == 0:  # truly so, or never filled in by a recorder that crashed
-                return 0 if riff_size + 8 >= os.fstat(file.fileno()).st_size else None
+                return 0 if file.read(4) in (b"", b"LIST", b"id3 ") else None
             promised = long_size if size == _UNKNOWN else size
             return promised // frame or None
     return None

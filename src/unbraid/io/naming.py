@@ -57,8 +57,11 @@ def inputs(arguments: Sequence[str]) -> list[Input]:
     Raises:
         UsageError: If a folder holds no audio, or a pattern fits nothing.
     """
-    found = [item for argument in arguments for item in _meant(argument)]
-    return list({os.path.realpath(item.path): item for item in reversed(found)}.values())[::-1]
+    found: dict[str, Input] = {}
+    for argument in arguments:
+        for item in _meant(argument):
+            found.setdefault(os.path.realpath(item.path), item)
+    return list(found.values())
 
 
 def _meant(argument: str) -> list[Input]:

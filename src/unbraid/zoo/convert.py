@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import tempfile
 from dataclasses import dataclass
 from fractions import Fraction
@@ -155,6 +156,10 @@ def write(package: Package, path: Path) -> None:
     with tempfile.TemporaryDirectory(prefix=SCRATCH, dir=path.parent) as scratch:
         whole = Path(scratch) / path.name
         save_file(tensors, whole, metadata=header)
+        # safetensors lets only the owner read; a cache may be shared, as the user's umask says.
+        ordinary = Path(scratch) / "mode"
+        ordinary.touch()
+        shutil.copymode(ordinary, whole)
         whole.replace(path)
 
 

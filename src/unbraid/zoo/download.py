@@ -174,6 +174,8 @@ def _download(file: WeightFile, target: Path, errand: _Errand) -> str:
 def _continue(file: WeightFile, target: Path, errand: _Errand) -> str:
     """One request for what `target` still lacks."""
     start = _length(target)
+    # A server shall not fill the disk; no file takes more than eight bytes a weight, and room for names.
+    limit = file.bytes or 8 * errand.checkpoint.parameters + 2**24
     if start and start == file.bytes:
         return _sha256(target).hexdigest()
     with _get(_url(file), start) as response:
@@ -188,18 +190,13 @@ def _continue(file: WeightFile, target: Path, errand: _Errand) -> str:
         reporter.advance(start)
         with target.open("ab") as output:
             for piece in _pieces(response):
+                if output.tell() + len(piece) > limit:
+                    output.truncate(0)
+                    raise DownloadError(f"the server sends more than {limit} bytes")
                 output.write(piece)
                 digest.update(piece)
                 reporter.advance(len(piece))
-                _require_length(output.tell(), file, errand.checkpoint)
     return digest.hexdigest()
-
-
-def _require_length(length: int, file: WeightFile, checkpoint: Checkpoint) -> None:
-    """Make sure that a server does not fill the disk: float64 with room for names is more than any file."""
-    limit = file.bytes or 8 * checkpoint.parameters + 2**24
-    if length > limit:
-        raise DownloadError(f"the server sends more than {limit} bytes")
 
 
 def _get(url: str, start: int) -> Response:

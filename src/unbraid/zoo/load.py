@@ -144,7 +144,7 @@ def network(resolved: Resolved) -> nn.Module:
 def _is_path(name_or_path: str | Path) -> bool:
     """Whether a file is meant; a model's name wins over a file of that name in the current folder."""
     path = Path(name_or_path)
-    if isinstance(name_or_path, Path) or len(path.parts) > 1 or path.suffix in SUFFIXES:
+    if isinstance(name_or_path, Path) or {"/", "\\"} & set(name_or_path) or path.suffix in SUFFIXES:
         return True
     return name_or_path not in catalog.list_models() and path.is_file()
 

@@ -83,7 +83,7 @@ def _command(file: WeightFile) -> list[str]:
 def _run(command: list[str], folder: Path, log: Path, reporter: Reporter) -> int:
     """Run a client to its end; its exit status. Whatever interrupts the wait ends the client too."""
     with log.open("wb") as output:
-        # A session of its own, so that the client's children end with it.
+        # A process group of its own, so that the client's children end with it.
         process = subprocess.Popen(  # noqa: S603 - the command is made of a card of ours, not of input
             command,
             cwd=folder,

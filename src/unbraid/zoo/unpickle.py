@@ -148,10 +148,11 @@ def _stored(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, limit: int, *, exa
 
 def _read_legacy(handle: IO[bytes]) -> object:
     """A file of torch before 1.6."""
-    storages = _Storages(budget=handle.seek(0, 2))
+    size = handle.seek(0, 2)
+    storages = _Storages(budget=size)
     handle.seek(0)
     # The pickles stand at the front; a bytes buffer, unlike a file, never allocates a claimed length.
-    pickles = BytesIO(handle.read(_PICKLE_LIMIT))
+    pickles = BytesIO(handle.read(min(size, _PICKLE_LIMIT)))
     if _Machine(storages).run(pickles) != _MAGIC or _Machine(storages).run(pickles) != _PROTOCOL:
         raise WeightsError("the file begins like none of torch's")
     system = _Machine(storages).run(pickles)

@@ -50,7 +50,9 @@ def test_samples_that_were_asked_for_stay():
 
 
 @pytest.mark.parametrize(
-    ("bits", "integer"), [("16", 16), ("24", 24), ("32f", None), (None, None)], ids=["16", "24", "float", "open"]
+    ("bits", "integer"),
+    [("16", 16), ("24", 24), ("32f", None), (None, None)],
+    ids=["16", "24", "float", "open"],
 )
 def test_integer_bits_are_those_of_whole_numbers(bits, integer):
     assert OutputFormat("wav", bits).integer_bits == integer

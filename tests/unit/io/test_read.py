@@ -39,7 +39,7 @@ def patched(path, at, data):
         ("wav", "FLOAT", "32f", 0),
         ("wav", "DOUBLE", "32f", 0),
         ("wav", "ULAW", "16", 2**-4),
-        ("aiff", "PCM_S8", "16", 2**-7),
+        ("aiff", "PCM_16", "16", 2**-15),
         ("aiff", "PCM_24", "24", 2**-23),
         ("w64", "PCM_16", "16", 2**-15),
         ("rf64", "PCM_24", "24", 2**-23),
@@ -139,12 +139,12 @@ def with_udta(content, atom):
     return content[:at] + box(b"moov", moov, tags)
 
 
-@pytest.mark.parametrize(("codec", "container"), [("aac", "mp4"), ("aac", "matroska"), ("pcm_s16le", "avi")])
+@pytest.mark.parametrize(("codec", "container"), [("aac", "mp4"), ("flac", "matroska"), ("pcm_s16le", "avi")])
 def test_the_sound_of_a_film_is_read(tmp_path, encode, band_limited, lag, codec, container):
     samples = band_limited(60000)
     path = encode(tmp_path / "film.bin", samples, 44100, codec, container, kbps=160, film=True)
     found = read(path)
-    assert 60000 <= found.length <= 60000 + 1024
+    assert found.length == 60000
     assert lag(found.samples[1], samples[1]) == 0
     assert probe(path).cover is None
 
@@ -171,7 +171,9 @@ def test_a_layout_that_a_file_does_not_tell_is_the_usual_one(tmp_path):
     assert probe(tmp_path / "a.wav").layout == ("FL", "FR", "FC", "LFE", "BL", "BR")
 
 
-@pytest.mark.parametrize("name", ["日本語 🎵.wav", "a:b?.wav", "http:x.wav", "-v.wav", "%d.wav", "song.raw", "é́.wav"])
+@pytest.mark.parametrize(
+    "name", ["日本語 🎵.wav", "a:b?.wav", "http:x.wav", "-v.wav", "%d.wav", "song.raw", "é́.wav"]
+)
 def test_any_file_name_will_do(tmp_path, monkeypatch, name):
     monkeypatch.chdir(tmp_path)
     samples = signals.noise(500)
@@ -252,7 +254,9 @@ def test_a_span_of_nothing_is_refused_before_reading(tmp_path, start, duration):
     ids=["empty", "text", "zeros", "stub", "mp3 stub", "playlist", "concat"],
 )
 def test_what_is_no_audio_is_said_in_one_sentence(tmp_path, content, words):
-    (tmp_path / "other.wav").write_bytes(write(Audio(signals.noise(9), 8000), tmp_path / "b.wav").read_bytes())
+    (tmp_path / "other.wav").write_bytes(
+        write(Audio(signals.noise(9), 8000), tmp_path / "b.wav").read_bytes()
+    )
     path = tmp_path / "song.mp3"
     path.write_bytes(content)
     with pytest.raises(AudioError, match=words) as caught:

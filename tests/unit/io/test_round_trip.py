@@ -69,7 +69,7 @@ def test_lossy_formats_keep_length_and_place(tmp_path, band_limited, lag, name, 
         found = read(save(tmp_path / f"a.{name}", samples, rate))
         assert found.length == resampled_length(length, rate, found.sample_rate)
         assert found.sample_rate == rate or name == "opus"
-        if length > 1000 and found.sample_rate == rate:
+        if length > 10_000 and found.sample_rate == rate:
             assert [lag(f, s) for f, s in zip(found.samples, samples, strict=True)] == [0] * channels
             error = (found.samples - samples).square().sum() / samples.square().sum()
             assert 10 * error.log10() < -15
@@ -165,12 +165,17 @@ def test_our_wav_is_a_wav_to_others(tmp_path, bits, subtype, channels):
     path = save(tmp_path / "a.wav", samples, bits=bits, tags=TAGS)
     found, rate = soundfile.read(path, dtype="float64", always_2d=True)
     assert (rate, soundfile.info(path).subtype) == (44100, subtype)
-    assert abs(found.T - samples.double().numpy()).max() <= (0 if bits == "32f" else 0.5000001 / 2 ** (int(bits) - 1))
+    assert abs(found.T - samples.double().numpy()).max() <= (
+        0 if bits == "32f" else 0.5000001 / 2 ** (int(bits) - 1)
+    )
 
 
 def test_equal_audio_gives_equal_bytes(tmp_path):
     samples = signals.noise(5000)
-    one, other = (save(tmp_path / f"{name}.wav", samples, bits="24", block=size) for name, size in (("a", 7), ("b", 5000)))
+    one, other = (
+        save(tmp_path / f"{name}.wav", samples, bits="24", block=size)
+        for name, size in (("a", 7), ("b", 5000))
+    )
     assert one.read_bytes() == other.read_bytes()
 
 

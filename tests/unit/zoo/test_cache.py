@@ -1,8 +1,7 @@
 from __future__ import annotations
 
-import multiprocessing
-import os
-import signal
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -52,7 +51,7 @@ def test_verify_passes_what_is_sound_and_says_what_is_not(cache, tiny, make_card
     damaged = bytearray(place.read_bytes())
     damaged[-1] ^= 1
     place.write_bytes(damaged)
-    with pytest.raises(WeightsError, match="fingerprint .* was expected"):
+    with pytest.raises(WeightsError, match=r"fingerprint .* was expected"):
         caches.verify(card)
     assert cache in place.parents
 
@@ -114,7 +113,10 @@ def test_a_refusal_of_the_system_is_one_sentence_with_a_way_out(tmp_path):
     def refuse():
         raise OSError(28, "No space left on device")
 
-    with pytest.raises(MachineError, match="No space left on device; .*UNBRAID_CACHE"), caches.writing(tmp_path):
+    with (
+        pytest.raises(MachineError, match=r"No space left on device; .*UNBRAID_CACHE"),
+        caches.writing(tmp_path),
+    ):
         refuse()
 
 
@@ -141,21 +143,16 @@ def test_a_wait_for_a_lock_can_be_cancelled(tmp_path):
         pass
 
 
-def _hold(path: Path, ready) -> None:
-    with locked(path):
-        ready.set()
-        time.sleep(60)
-
-
 def test_a_killed_process_lets_go_of_its_lock(tmp_path):
-    context = multiprocessing.get_context("spawn")
-    ready = context.Event()
-    process = context.Process(target=_hold, args=(tmp_path / "lock", ready))
-    process.start()
-    assert ready.wait(60)
-    with locked_if_free(tmp_path / "lock") as free:
-        assert not free
-    os.kill(process.pid, signal.SIGKILL)
-    process.join()
-    with locked_if_free(tmp_path / "lock") as free:
+    path = tmp_path / "lock"
+    code = (
+        "import sys, time; from pathlib import Path; from unbraid.zoo.lock import locked\n"
+        "with locked(Path(sys.argv[1])): print('held', flush=True); time.sleep(60)"
+    )
+    with subprocess.Popen([sys.executable, "-c", code, str(path)], stdout=subprocess.PIPE) as process:
+        assert process.stdout.readline() == b"held\n"
+        with locked_if_free(path) as free:
+            assert not free
+        process.kill()
+    with locked_if_free(path) as free:
         assert free

@@ -42,12 +42,12 @@ def test_names_and_aliases_are_all_different():
 
 
 def test_an_unknown_name_is_answered_with_the_nearest():
-    with pytest.raises(UnknownModelError, match="no model is called 'htdemocs'; did you mean htdemucs?"):
+    with pytest.raises(UnknownModelError, match=r"no model is called 'htdemocs'; did you mean htdemucs\?"):
         catalog.card("htdemocs")
 
 
 def test_a_hopeless_name_is_answered_with_all_names():
-    with pytest.raises(UnknownModelError, match="there are .*htdemucs"):
+    with pytest.raises(UnknownModelError, match=r"there are .*htdemucs"):
         catalog.card("zzz")
 
 

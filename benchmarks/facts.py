@@ -1,0 +1,138 @@
+"""Tables of the docs that are drawn from the code itself: formats, exit codes, models, the command line's help."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import click
+
+from unbraid import errors
+from unbraid.cli.main import unbraid
+from unbraid.cli.pace import size
+from unbraid.io.formats import FORMATS
+from unbraid.io.naming import SUFFIXES
+from unbraid.zoo.catalog import cards
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from unbraid.io.formats import Kind
+
+_HELP_WIDTH = 90  # columns, which every page has room for
+_ERROR = re.compile(r"(\w+) +(\d+) +(.+)")  # a line of the tree that names its exit code
+
+
+def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table in Markdown.
+
+    >>> print(table(("a", "b"), [("1", "2")]), end="")
+    | a | b |
+    |---|---|
+    | 1 | 2 |
+    """
+    lines = [headings, *rows]
+    text = [f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines]
+    return "\n".join([text[0], f"|{'---|' * len(headings)}", *text[1:], ""])
+
+
+def models() -> str:
+    """What there is to separate with, from the cards."""
+    rows = [
+        (
+            f"`{card.name}`",
+            ", ".join(card.sources),
+            f"{card.parameters / 1e6:.1f} M, {size(card.bytes)}",
+            _values(card.scores[0].values) if card.scores else "none published",
+            card.licence,
+            card.training_data,
+        )
+        for card in cards()
+    ]
+    headings = ("model", "sources", "parameters, size", "published SDR in dB", "weights' licence", "trained on")
+    notes = [f"{card.name}: {score.metric}; {score.dataset}." for card in cards() for score in card.scores[:1]]
+    return f"{table(headings, rows)}\n{' '.join(notes)}\n"
+
+
+def scores() -> str:
+    """Every published score of every model."""
+    rows = [
+        (f"`{card.name}`", _values(score.values), score.metric, score.dataset, score.origin)
+        for card in cards()
+        for score in card.scores
+    ]
+    return table(("model", "dB", "metric", "measured on", "by"), rows)
+
+
+def formats() -> str:
+    """What stems can be written as."""
+    rows = [
+        (f"`{name}`", _samples(kind), _rates(kind), f"{kind.channels:,}") for name, kind in FORMATS.items()
+    ]
+    return table(("format", "samples", "sample rates", "channels at most"), rows)
+
+
+def suffixes() -> str:
+    """What a folder is searched for."""
+    return f"{', '.join(f'`{suffix}`' for suffix in sorted(SUFFIXES))}\n"
+
+
+def exit_codes() -> str:
+    """Code, error and meaning, from the tree at the top of `unbraid.errors`."""
+    found = _ERROR.findall(errors.__doc__ or "")
+    rows = [("0", "–", "done"), *((code, f"`{name}`", meaning.split(", unless")[0]) for name, code, meaning in found)]
+    return table(("exit code", "error", "means"), rows)
+
+
+def tree_of_errors() -> str:
+    """The tree as it stands in the code."""
+    lines = [line[4:] for line in (errors.__doc__ or "").splitlines() if line.startswith("    ")]
+    return "\n".join(["```text", *lines, "```", ""])
+
+
+def command_line() -> str:
+    """The help of every command, as the terminal shows it."""
+    return "".join(
+        f"## {path}\n\n```text\n{_help(command, path)}\n```\n\n" for path, command in commands()
+    )
+
+
+def commands() -> Iterator[tuple[str, click.Command]]:
+    """Every command with the words that call it."""
+    yield from _below("unbraid", unbraid)
+
+
+def _below(path: str, command: click.Command) -> Iterator[tuple[str, click.Command]]:
+    yield path, command
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            child = command.get_command(context, name)
+            assert child is not None
+            yield from _below(f"{path} {name}", child)
+
+
+def _help(command: click.Command, path: str) -> str:
+    """The help at a fixed width, without the blanks that fill its lines."""
+    settings = {**command.context_settings, "terminal_width": _HELP_WIDTH}
+    text = command.get_help(click.Context(command, info_name=path, **settings))
+    return "\n".join(line.rstrip() for line in text.splitlines())
+
+
+def _values(values: dict[str, float]) -> str:
+    return ", ".join(f"{source} {value:.2f}" for source, value in values.items())
+
+
+def _samples(kind: Kind) -> str:
+    if kind.bitrates is None:
+        return f"{', '.join(kind.bits)} bits".replace("32f bits", "32-bit float")
+    least, usual, greatest = kind.bitrates
+    return f"lossy, {usual} kb/s ({least} to {greatest})"
+
+
+def _rates(kind: Kind) -> str:
+    if kind.sample_rates is None:
+        return "any"
+    if isinstance(kind.sample_rates, range):
+        return f"up to {kind.sample_rates[-1]:,} Hz"
+    return ", ".join(f"{rate:,}" for rate in kind.sample_rates) + " Hz"

@@ -1,0 +1,160 @@
+"""Draws what README and docs say in figures and tables: from the benchmark files, and from the code itself.
+
+    python benchmarks/report.py            draw every block again
+    python benchmarks/report.py --check    only name the pages that are out of date, and fail if there are any
+
+A block stands between `<!-- drawn: NAME -->` and `<!-- end -->`; NAME is one of `DRAWINGS`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import statistics
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import facts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+FOLDER = Path(__file__).parent
+ROOT = FOLDER.parent
+_BLOCK = re.compile(r"<!-- drawn: ([\w-]+) -->\n.*?<!-- end -->", re.DOTALL)
+OURS, THEIRS = "unbraid", "demucs"  # the keys of a song's scores in parity.json
+
+
+def stored(name: str) -> dict[str, Any]:
+    """A benchmark's file: the command that made it, its machine, its results."""
+    content: dict[str, Any] = json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8"))
+    return content
+
+
+def origin(benchmark: Mapping[str, Any]) -> str:
+    """Where figures come from, as a sentence."""
+    machine = benchmark["machine"]
+    words = [Path(word).name if Path(word).is_absolute() else word for word in benchmark["command"].split()]
+    return (
+        f"Made by `{' '.join(words)}` with Unbraid {machine['unbraid']} on {machine['processor']}, "
+        f"{machine['cores']} cores, {machine['memory_gib']} GiB, {machine['system']}, "
+        f"Python {machine['python']}, torch {machine['torch']}, {machine['threads']} threads."
+    )
+
+
+def summary() -> str:
+    """The few figures that README shows."""
+    songs: dict[str, dict[str, Any]] = stored("parity")["results"]
+    rows = [
+        ("mean SDR with Unbraid", _mean_scores(songs.values(), OURS)),
+        ("mean SDR with the published implementation", _mean_scores(songs.values(), THEIRS)),
+        (
+            "difference of the two answers below the song's stems by at least",
+            f"{min(song['snr_db'] for song in songs.values()):.0f} dB",
+        ),
+        (
+            "time of the published implementation ÷ time of Unbraid, median",
+            f"{statistics.median(_time_ratios(songs)):.2f}",
+        ),
+        *(
+            (f"peak memory of the whole process for {_minutes(row['minutes'])}", f"{row['peak_mb']:.0f} MB")
+            for row in stored("memory")["results"]
+        ),
+    ]
+    return facts.table((f"measured on {len(songs)} real songs, and for length", ""), rows)
+
+
+def parity() -> str:
+    """Every song: agreement, and the scores of both."""
+    benchmark = stored("parity")
+    songs: dict[str, dict[str, Any]] = benchmark["results"]
+    stems = _stems(songs.values())
+    rows = [
+        (
+            song,
+            f"{result['snr_db']:.1f} dB",
+            *(f"{result['sdr_db'][OURS][stem]:.2f} / {result['sdr_db'][THEIRS][stem]:.2f}" for stem in stems),
+            f"{result['time_ratio_demucs_over_unbraid']:.2f}",
+        )
+        for song, result in songs.items()
+    ]
+    headings = ("song", "SNR between both", *(f"{stem}, ours / published" for stem in stems), "time ratio")
+    return f"{facts.table(headings, rows)}\n{origin(benchmark)}\n"
+
+
+def memory() -> str:
+    """Peak memory and real-time factor by length."""
+    benchmark = stored("memory")
+    rows = [
+        (_minutes(row["minutes"]), f"{row['peak_mb']:.1f} MB", f"{row['rtf']:.2f}")
+        for row in benchmark["results"]
+    ]
+    return f"{facts.table(('length', 'peak memory', 'RTF'), rows)}\n{origin(benchmark)}\n"
+
+
+DRAWINGS: Mapping[str, Callable[[], str]] = {
+    "summary": summary,
+    "parity": parity,
+    "memory": memory,
+    "models": facts.models,
+    "scores": facts.scores,
+    "formats": facts.formats,
+    "suffixes": facts.suffixes,
+    "exit-codes": facts.exit_codes,
+    "tree-of-errors": facts.tree_of_errors,
+    "help": facts.command_line,
+}
+
+
+def pages() -> list[Path]:
+    """README and every page of the docs."""
+    return [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+def redrawn(text: str) -> str:
+    """A page's text with every block drawn again."""
+    return _BLOCK.sub(
+        lambda block: f"<!-- drawn: {block[1]} -->\n{DRAWINGS[block[1]]()}<!-- end -->",
+        text,
+    )
+
+
+def stale() -> dict[Path, str]:
+    """Pages that are out of date, with what they should hold."""
+    texts = {page: page.read_text(encoding="utf-8") for page in pages()}
+    return {page: new for page, text in texts.items() if (new := redrawn(text)) != text}
+
+
+def main(arguments: list[str]) -> int:
+    """Draw, or only check; the exit code."""
+    outdated = stale()
+    for page, text in outdated.items():
+        print(page.relative_to(ROOT))
+        if "--check" not in arguments:
+            page.write_text(text, encoding="utf-8")
+    return 1 if outdated and "--check" in arguments else 0
+
+
+def _stems(songs: Iterable[Mapping[str, Any]]) -> list[str]:
+    return list(next(iter(songs))["sdr_db"][OURS])
+
+
+def _mean_scores(songs: Iterable[Mapping[str, Any]], whose: str) -> str:
+    songs = list(songs)
+    means = {
+        stem: statistics.fmean(song["sdr_db"][whose][stem] for song in songs) for stem in _stems(songs)
+    }
+    return ", ".join(f"{stem} {mean:.2f} dB" for stem, mean in means.items())
+
+
+def _time_ratios(songs: Mapping[str, Mapping[str, Any]]) -> list[float]:
+    return [song["time_ratio_demucs_over_unbraid"] for song in songs.values()]
+
+
+def _minutes(count: float) -> str:
+    return "1 minute" if count == 1 else f"{count:g} minutes"
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
