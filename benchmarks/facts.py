@@ -1,4 +1,4 @@
-"""Tables of the docs that are drawn from the code itself: formats, exit codes, models, the command line's help."""
+"""Tables of the docs that are drawn from the code itself: formats, exit codes, models, the help."""
 
 from __future__ import annotations
 
@@ -49,9 +49,9 @@ def models() -> str:
         )
         for card in cards()
     ]
-    headings = ("model", "sources", "parameters, size", "published SDR in dB", "weights' licence", "trained on")
-    notes = [f"{card.name}: {score.metric}; {score.dataset}." for card in cards() for score in card.scores[:1]]
-    return f"{table(headings, rows)}\n{' '.join(notes)}\n"
+    headings = ("model", "sources", "parameters, size", "published SDR in dB", "licence", "trained on")
+    measured = {f"{score.metric}; {score.dataset}.": None for card in cards() for score in card.scores[:1]}
+    return f"{table(headings, rows)}\n{' '.join(measured)}\n"
 
 
 def scores() -> str:
@@ -80,7 +80,8 @@ def suffixes() -> str:
 def exit_codes() -> str:
     """Code, error and meaning, from the tree at the top of `unbraid.errors`."""
     found = _ERROR.findall(errors.__doc__ or "")
-    rows = [("0", "–", "done"), *((code, f"`{name}`", meaning.split(", unless")[0]) for name, code, meaning in found)]
+    rows = [(code, f"`{name}`", meaning.split(", unless")[0]) for name, code, meaning in found]
+    rows.insert(0, ("0", "–", "done"))
     return table(("exit code", "error", "means"), rows)
 
 
@@ -92,9 +93,7 @@ def tree_of_errors() -> str:
 
 def command_line() -> str:
     """The help of every command, as the terminal shows it."""
-    return "".join(
-        f"## {path}\n\n```text\n{_help(command, path)}\n```\n\n" for path, command in commands()
-    )
+    return "".join(f"## {path}\n\n```text\n{_help(command, path)}\n```\n\n" for path, command in commands())
 
 
 def commands() -> Iterator[tuple[str, click.Command]]:

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from PIL import Image
 
 import unbraid
@@ -36,7 +37,13 @@ COLUMNS = 960  # about one a pixel
 ROWS_PER_OCTAVE = 24
 LOWEST_HZ, HIGHEST_HZ = 30.0, 20_000.0
 RANGE_DB = 70.0
-COLOURS = {"mixture": "#444444", "vocals": "#b5367a", "drums": "#c2571a", "bass": "#2a6f97", "other": "#4c7a34"}
+COLOURS = {
+    "mixture": "#444444",
+    "vocals": "#b5367a",
+    "drums": "#c2571a",
+    "bass": "#2a6f97",
+    "other": "#4c7a34",
+}
 SILENCE = 1e-20
 COLOUR_COUNT = 128  # of the file
 
@@ -47,8 +54,8 @@ INK = LinearSegmentedColormap.from_list("ink", ["white", *mpl.colormaps["magma_r
 def spectrogram(audio: Audio) -> npt.NDArray[np.float64]:
     """Energy in bands of equal width in octaves, in dB, `(bands, columns)`.
 
-    A band's energy is the difference of the cumulative spectrum at its edges, interpolated between bins: exact
-    where a band holds many bins, smooth where it holds less than one.
+    A band's energy is the difference of the cumulative spectrum at its edges, interpolated between bins:
+    exact where a band holds many bins, smooth where it holds less than one.
     """
     hop = max(1, audio.length // COLUMNS)
     window = torch.hann_window(N_FFT)
@@ -57,7 +64,8 @@ def spectrogram(audio: Audio) -> npt.NDArray[np.float64]:
     cumulative = np.concatenate([np.zeros((1, power.shape[1])), power.cumsum(0)])
     bins_per_hz = N_FFT / audio.sample_rate
     count = round(ROWS_PER_OCTAVE * math.log2(HIGHEST_HZ / LOWEST_HZ))
-    edges = np.geomspace(LOWEST_HZ, HIGHEST_HZ, count + 1) * bins_per_hz + 0.5  # a bin reaches half a bin each way
+    # Half a bin more, because a bin reaches half a bin to each side.
+    edges = np.geomspace(LOWEST_HZ, HIGHEST_HZ, count + 1) * bins_per_hz + 0.5
     at = np.stack([np.interp(edges, np.arange(len(cumulative)), column) for column in cumulative.T], 1)
     return 10 * np.log10(np.diff(at, axis=0) + SILENCE)
 
@@ -67,7 +75,8 @@ def draw_waveform(axes: Axes, audio: Audio, full: float, colour: str) -> None:
     length = audio.length // COLUMNS * COLUMNS
     columns = audio.samples[:, :length].reshape(audio.channels, COLUMNS, -1)
     time = np.linspace(0, audio.duration, COLUMNS)
-    axes.fill_between(time, columns.amin((0, 2)).numpy(), columns.amax((0, 2)).numpy(), color=colour, linewidth=0)
+    least, greatest = columns.amin((0, 2)).numpy(), columns.amax((0, 2)).numpy()
+    axes.fill_between(time, least, greatest, color=colour, linewidth=0)
     axes.set(xlim=(0, audio.duration), ylim=(-full, full))
     axes.set_axis_off()
 
@@ -96,8 +105,8 @@ def draw_spectrogram(axes: Axes, audio: Audio, loudest: float) -> AxesImage:
 
 def draw(signals: dict[str, Audio], title: str) -> Figure:
     """One pair of rows a signal, time from left to right."""
-    figure = Figure(figsize=(WIDTH_INCHES, HEIGHT_INCHES), dpi=DPI, layout="constrained")
-    figure.get_layout_engine().set(h_pad=0.01, w_pad=0.03, hspace=0.0)  # type: ignore[union-attr]  # it was just set
+    layout = ConstrainedLayoutEngine(h_pad=0.01, w_pad=0.03, hspace=0.0)
+    figure = Figure(figsize=(WIDTH_INCHES, HEIGHT_INCHES), dpi=DPI, layout=layout)
     figure.suptitle(title, fontsize=9)
     rows = figure.subplots(2 * len(signals), 1, sharex=True, height_ratios=[1, 2.2] * len(signals))
     full = signals["mixture"].samples.abs().max().item()
@@ -108,8 +117,9 @@ def draw(signals: dict[str, Audio], title: str) -> Figure:
         image = draw_spectrogram(picture, audio, loudest)
     rows[-1].set_xlabel("time in seconds")
     figure.supylabel("frequency in Hz", fontsize=8)
-    bar = figure.colorbar(image, ax=list(rows), shrink=0.5, aspect=36, pad=0.012, label="level in dB, 0 = loudest of the mixture")
-    bar.outline.set_linewidth(0.5)  # type: ignore[operator]  # matplotlib types a Patch as a method here
+    bar = figure.colorbar(image, ax=list(rows), shrink=0.5, aspect=36, pad=0.012)
+    bar.set_label("level in dB, 0 = loudest of the mixture")
+    bar.outline.set_linewidth(0.5)
     bar.ax.tick_params(length=2, width=0.5)
     return figure
 

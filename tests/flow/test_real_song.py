@@ -44,7 +44,7 @@ def test_a_song_through_engine_and_network_is_the_published_answer(network, exce
 
     config = network.config
     published = HTDemucs(
-        list(config.sources), segment=config.segment, bottom_channels=512, t_layers=5, depth=4
+        list(config.sources), segment=config.segment, bottom_channels=512, t_layers=5, depth=4, dconv_mode=3
     )
     published.load_state_dict(network.state_dict())
     # Two copies in a row: three segments, one of them in the middle, and a short last one.
