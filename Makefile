@@ -44,6 +44,7 @@ imports: $(READY)
 fix: $(READY)
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+	$(BIN)/python benchmarks/report.py
 
 docs: $(READY)
 	$(BIN)/mkdocs build --strict --quiet
@@ -65,8 +66,11 @@ lock: $(READY)
 	  --generate-hashes --no-header --no-annotate --constraint build/constraints.txt \
 	  | awk '/^[a-z]/ { skip = /^(torch|triton|nvidia-|cuda-)/ } !skip && !/^ *#/' > requirements.lock
 
+# SONGS is a folder with a folder for each song: mixture.flac and true stems. Takes hours; the memory part, one.
 bench: $(READY)
-	$(BIN)/python benchmarks/run.py
+	$(BIN)/python benchmarks/parity.py $(SONGS)
+	$(BIN)/python benchmarks/memory.py 5 60
+	$(BIN)/python benchmarks/report.py
 
 clean:
 	rm -rf .venv build dist site .mypy_cache .ruff_cache .pytest_cache

@@ -40,7 +40,9 @@ def _processor() -> str:
 def store(name: str, results: Any) -> Path:
     """Write results with their machine and the command that made them."""
     path = FOLDER / f"{name}.json"
-    command = " ".join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *sys.argv[1:]])
+    # Of a folder only its name: where it lies on this machine says nothing to others.
+    arguments = [Path(argument).name for argument in sys.argv[1:]]
+    command = " ".join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *arguments])
     content = {"command": command, "machine": machine(), "results": results}
     path.write_text(json.dumps(content, indent=2) + "\n")
     return path

@@ -14,10 +14,13 @@ from unbraid._version import __version__
 
 if TYPE_CHECKING:
     from unbraid.audio import Audio
-    from unbraid.errors import UnbraidError
+    from unbraid.delivery import Separation
+    from unbraid.errors import Cancelled, UnbraidError
     from unbraid.estimates import Estimates
+    from unbraid.io.formats import OutputFormat
     from unbraid.io.read import read
     from unbraid.io.write import write
+    from unbraid.progress import OutputReady, Progress
     from unbraid.separator import Separator, separate
     from unbraid.spec import ModelSpec
     from unbraid.zoo.catalog import list_models
@@ -25,8 +28,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Audio",
+    "Cancelled",
     "Estimates",
     "ModelSpec",
+    "OutputFormat",
+    "OutputReady",
+    "Progress",
+    "Separation",
     "Separator",
     "UnbraidError",
     "__version__",
@@ -40,8 +48,13 @@ __all__ = [
 # Where each public name lives; importing the package loads none of them, and no torch.
 _HOMES = {
     "Audio": "audio",
+    "Cancelled": "errors",
     "Estimates": "estimates",
     "ModelSpec": "spec",
+    "OutputFormat": "io.formats",
+    "OutputReady": "progress",
+    "Progress": "progress",
+    "Separation": "delivery",
     "Separator": "separator",
     "UnbraidError": "errors",
     "list_models": "zoo.catalog",

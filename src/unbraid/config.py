@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from enum import Enum
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -21,6 +22,9 @@ T = TypeVar("T")
 
 def _fraction(value: object, _: type) -> Fraction:
     """A fraction from "39/5", a number, or itself; TOML and JSON have no fractions of their own."""
+    # Not every text that Fraction takes: "1e999999999" in a foreign file's header would fill the memory.
+    if isinstance(value, str) and not re.fullmatch(r"-?\d{1,12}([./]\d{1,12})?", value):
+        raise TypeError(f"{value[:40]!r} is no fraction such as '39/5' or '7.8'")
     if isinstance(value, (str, int, float, Fraction)):
         return Fraction(value).limit_denominator(1_000_000)
     raise TypeError(f"{value!r} is no fraction")

@@ -10,7 +10,7 @@ import json
 import math
 import os
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -48,6 +48,66 @@ class Levels:
     gain_db: float
     residual_db: float | None
     peaks: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Separation:
+    """What became of one file.
+
+    Args:
+        track: Its name.
+        input: The file that was separated.
+        stems: Where each stem is.
+        sidecar: Where the JSON file about them is.
+        skipped: True: everything was there already, nothing was done, and the rest of this is empty.
+        sample_rate: Of the recording and the stems, in Hz.
+        length: Samples of each.
+        elapsed_seconds: How long it took, from opening the file to the last stem in place.
+        gain_db: Common gain of all stems; below 0 where an integer or lossy stem would have clipped.
+        residual_db: Energy of the mixture minus all estimates, as written, relative to the mixture's; None
+            where there is none at all.
+        peaks: Of each stem as written, in full scale.
+    """
+
+    track: str
+    input: Path
+    stems: Mapping[str, Path]
+    sidecar: Path
+    skipped: bool = False
+    sample_rate: int = 0
+    length: int = 0
+    elapsed_seconds: float = 0.0
+    gain_db: float = 0.0
+    residual_db: float | None = None
+    peaks: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def audio_seconds(self) -> float:
+        """Length of the recording; 0 where nothing was done."""
+        return self.length / self.sample_rate if self.sample_rate else 0.0
+
+    @property
+    def rtf(self) -> float | None:
+        """Processing time by audio time, lower is better; None where nothing was processed."""
+        return self.elapsed_seconds / self.audio_seconds if self.audio_seconds else None
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, as the command line prints them."""
+        return {
+            "track": self.track,
+            "input": str(self.input),
+            "stems": {stem: str(path) for stem, path in self.stems.items()},
+            "sidecar": str(self.sidecar),
+            "skipped": self.skipped,
+            "sample_rate": self.sample_rate,
+            "length": self.length,
+            "audio_seconds": self.audio_seconds,
+            "elapsed_seconds": self.elapsed_seconds,
+            "rtf": self.rtf,
+            "gain_db": self.gain_db,
+            "residual_db": self.residual_db,
+            "peaks": dict(self.peaks),
+        }
 
 
 class Delivery:
@@ -192,7 +252,7 @@ class Delivery:
         if need > free:
             raise MachineError(
                 f"the stems need {need / 1e9:.1f} GB in {folder} and {free / 1e9:.1f} GB are free; "
-                "make room, choose another --out, or write fewer --stems"
+                "make room, choose another folder, or write fewer stems"
             )
 
 

@@ -231,7 +231,7 @@ def test_stems_that_are_there_are_kept_unless_asked(song, tmp_path):
     with unbraid.Separator("shares") as separator:
         made = separator.to_files(path, out=out)
         stamp = made.stems["vocals"].stat().st_mtime_ns
-        with pytest.raises(UsageError, match=r"--overwrite or --skip-existing"):
+        with pytest.raises(UsageError, match="set overwrite or skip_existing"):
             separator.to_files(path, out=out)
         assert separator.to_files(path, out=out, skip_existing=True).skipped
         assert made.stems["vocals"].stat().st_mtime_ns == stamp

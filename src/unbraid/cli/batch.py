@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from unbraid.cli.request import Request
+    from unbraid.delivery import Separation
     from unbraid.io.naming import Input
     from unbraid.progress import Event
-    from unbraid.separator import Separation
 
 logger = logging.getLogger(__name__)
 

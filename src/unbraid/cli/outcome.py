@@ -11,7 +11,7 @@ from unbraid.errors import UnbraidError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from unbraid.separator import Separation
+    from unbraid.delivery import Separation
 
 HEADINGS = ("track", "duration", "time", "RTF", "gain", "residual", "result")
 

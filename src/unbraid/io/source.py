@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from unbraid.audio import Audio
@@ -29,6 +29,7 @@ class Source:
         length: Samples of each channel, where known before reading.
         read: Gives the recording as blocks of `(channels, n)`, from the start each time it is called.
         info: Of the file it comes from; None for audio in memory.
+        start_seconds: Where in the file it begins.
     """
 
     name: str
@@ -36,7 +37,8 @@ class Source:
     layout: tuple[str, ...]
     length: int | None
     read: Callable[[], Iterator[Tensor]]
-    info: AudioInfo | None = field(default=None)
+    info: AudioInfo | None = None
+    start_seconds: float = 0.0
 
 
 def source_of(
@@ -65,7 +67,7 @@ def source_of(
         return (piece.samples for piece in pieces)
 
     length = info.length if whole else None
-    return Source(track_name(info.path), info.sample_rate, info.layout, length, read, info)
+    return Source(track_name(info.path), info.sample_rate, info.layout, length, read, info, start_seconds)
 
 
 def _in_memory(audio: Audio, start_seconds: float, duration_seconds: float | None) -> Source:

@@ -12,11 +12,12 @@ import pytest
 import soundfile
 
 from unbraid.cli.main import main
+from unbraid.delivery import Separation
 from unbraid.errors import AudioError, MachineError, ModelError, UsageError
 from unbraid.io.formats import OutputFormat
 from unbraid.io.naming import expand, track_name
 from unbraid.progress import OutputReady, Reporter, Stage
-from unbraid.separator import Separation, Separator
+from unbraid.separator import Separator
 
 RATE = 8000
 SOURCES = ("drums", "bass", "other", "vocals")

@@ -137,7 +137,7 @@ def test_bars_show_name_stage_and_time_left_and_clean_up(monkeypatch):
         (Screen, Screen, True, False, console.Display),
     ],
 )
-def test_the_display_suits_the_terminal(monkeypatch, stderr, stdout, quiet, data, kind):  # noqa: PLR0917 - a table
+def test_the_display_suits_the_terminal(monkeypatch, stderr, stdout, quiet, data, kind):
     monkeypatch.setattr(sys, "stderr", stderr())
     monkeypatch.setattr(sys, "stdout", stdout())
     monkeypatch.setenv("TERM", "xterm")

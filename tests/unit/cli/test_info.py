@@ -8,7 +8,7 @@ import soundfile
 @pytest.mark.parametrize(("suffix", "bits"), [("wav", "16"), ("flac", "16"), ("aiff", "16"), ("mp3", None)])
 @pytest.mark.parametrize("length", [1, 7, 44101])
 @pytest.mark.parametrize("rate", [44100, 48000])
-def test_the_length_is_exact_to_the_sample(run, tmp_path, suffix, bits, length, rate):  # noqa: PLR0917 - a grid
+def test_the_length_is_exact_to_the_sample(run, tmp_path, suffix, bits, length, rate):
     soundfile.write(str(tmp_path / f"song.{suffix}"), np.zeros((length, 2)), rate)
     (line,) = run("info", "--json", f"song.{suffix}").lines
     assert (line["sample_rate"], line["channels"], line["bits"]) == (rate, 2, bits)

@@ -55,6 +55,8 @@ def test_a_fraction_is_exact_however_it_is_written(value):
         ({"name": "a", "inner": {"depth": True}}, "True is no int"),
         ({"name": "a", "exact": 1}, "1 is no bool"),
         ({"name": "a", "inner": {"dept": 4}}, "did you mean depth"),
+        ({"name": "a", "segment": "1e999999999"}, "'1e999999999' is no fraction"),
+        ({"name": "a", "segment": "1/0"}, "Fraction"),
     ],
 )
 def test_a_fault_is_named_with_a_suggestion(mapping, words):

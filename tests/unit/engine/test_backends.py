@@ -64,7 +64,7 @@ def test_threads_are_for_the_run_only():
     ],
 )
 def test_running_out_of_memory_is_the_machines_error_and_says_what_helps(error):
-    with pytest.raises(MachineError, match="shorter --segment"):
+    with pytest.raises(MachineError, match="a smaller batch needs less"):
         EagerBackend(Failing(error), spec_of(10), CPU).run(noise(10)[None])
 
 

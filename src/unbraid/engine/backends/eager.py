@@ -74,5 +74,5 @@ class EagerBackend:
     def _out_of_memory(self, batch: Tensor) -> MachineError:
         return MachineError(
             f"{self._device} ran out of memory on {batch.shape[0]} segments of {batch.shape[-1]} samples; "
-            "a smaller batch, a shorter --segment or --device cpu needs less"
+            "a smaller batch needs less, and the device cpu has the machine's own memory"
         )

@@ -1,0 +1,143 @@
+"""A whole recording through the engine, at constant memory: once to measure it, once to separate it."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+
+from unbraid.engine.blend import flow_of
+from unbraid.engine.chain import Chain, LevelSurvey
+from unbraid.engine.finish import distribute_residual, group
+from unbraid.errors import AudioError
+from unbraid.progress import Reporter, Stage
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from torch import Tensor
+
+    from unbraid.engine.backends.base import Backend
+    from unbraid.engine.plan import Plan
+    from unbraid.io.source import Source
+    from unbraid.progress import Listener
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Piece:
+    """Finished samples, side by side with the mixture they come from.
+
+    Args:
+        mixture: `(channels, n)`.
+        stems: `(stems, channels, n)`.
+        residual: The mixture minus all estimates, `(channels, n)`, float64.
+    """
+
+    mixture: Tensor
+    stems: Tensor
+    residual: Tensor
+
+
+class TwoPasses:
+    """The pieces of a recording's stems, in order, as they are finished; to be gone through once.
+
+    Args:
+        source: The recording; it is read twice.
+        backend: Runs the network.
+        plan: Decides the answer.
+        groups: The sources of each stem.
+        exact: Whether the residual is shared out, so that the stems add up to the mixture.
+        batch_size: Segments given to the backend at once.
+        listener: Told how far each pass is.
+        cancel: Stops the work.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        backend: Backend,
+        plan: Plan,
+        groups: Mapping[str, Sequence[str]],
+        *,
+        exact: bool,
+        batch_size: int = 1,
+        listener: Listener | None = None,
+        cancel: threading.Event | None = None,
+    ) -> None:
+        self._source, self._backend, self._plan, self._groups = source, backend, plan, groups
+        self._exact, self._batch_size = exact, batch_size
+        self._listener, self._cancel = listener, cancel
+        self._survey: LevelSurvey | None = None
+
+    def survey(self) -> LevelSurvey:
+        """The first pass, made when first asked for: length, level, every sample seen to be finite."""
+        if self._survey is None:
+            survey = LevelSurvey(self._backend.spec, self._source.sample_rate, self._source.layout)
+            reporter = self.reporter(Stage.MEASURE, self._source.length)
+            for block in self._source.read():
+                survey.push(block)
+                reporter.advance(block.shape[-1])
+            self._survey = survey
+        return self._survey
+
+    def __iter__(self) -> Iterator[Piece]:
+        """The second pass: the network runs, pieces come out beside their mixture."""
+        survey = self.survey()
+        chain = Chain(
+            self._backend.spec,
+            lambda: flow_of(self._backend, self._plan, batch_size=self._batch_size),
+            sample_rate=self._source.sample_rate,
+            layout=self._source.layout,
+            length=survey.length,
+            levels=survey.levels(),
+        )
+        reporter = self.reporter(Stage.SEPARATE, survey.length)
+        mixture = _Queue(len(self._source.layout))
+        for block in self._source.read():
+            mixture.put(block)
+            yield self._piece(chain.push(block), mixture, reporter)
+        if mixture.received != survey.length:
+            raise AudioError(
+                f"{self._source.name} gave another length when it was read again; is it being written to?"
+            )
+        yield self._piece(chain.finish(), mixture, reporter)
+
+    def reporter(self, stage: Stage, total: int | None) -> Reporter:
+        """A reporter for one stage of this recording."""
+        return Reporter(stage, self._source.name, total, self._listener, self._cancel)
+
+    def _piece(self, estimates: Tensor, mixture: _Queue, reporter: Reporter) -> Piece:
+        original = mixture.take(estimates.shape[-1])
+        stems = group(estimates, self._groups, self._backend.spec.sources)
+        if self._exact:
+            stems = distribute_residual(stems, original)
+        left = original.double() - (stems if self._exact else estimates).double().sum(0)
+        reporter.advance(estimates.shape[-1])
+        return Piece(original, stems, left)
+
+
+class _Queue:
+    """Samples that wait for their estimates."""
+
+    def __init__(self, channels: int) -> None:
+        self._blocks: deque[Tensor] = deque()
+        self._empty = torch.zeros(channels, 0)
+        self.received = 0
+
+    def put(self, block: Tensor) -> None:
+        self._blocks.append(block)
+        self.received += block.shape[-1]
+
+    def take(self, count: int) -> Tensor:
+        taken = [self._empty]
+        while count:
+            block = self._blocks.popleft()
+            if block.shape[-1] > count:
+                self._blocks.appendleft(block[:, count:])
+                block = block[:, :count]
+            taken.append(block)
+            count -= block.shape[-1]
+        return torch.cat(taken, -1)
