@@ -96,11 +96,12 @@ class Separator:
         loaded, self.name, self.fingerprint, scored_overlap = _open(
             model, offline=offline, folder=weights_folder, listener=on_event, cancel=cancel
         )
-        if not isinstance(loaded.spec, ModelSpec):
+        spec = getattr(loaded, "spec", None)
+        if not isinstance(spec, ModelSpec):
             raise UsageError(
                 f"a {type(loaded).__name__} has no `spec: ModelSpec` that says what it separates"
             )
-        self.spec = loaded.spec
+        self.spec = spec
         self._groups = stem_groups(stems, self.spec.sources)
         self._exact = sum == "exact"
         if self._exact and not is_partition(self._groups, self.spec.sources):

@@ -352,6 +352,18 @@ def test_two_default_runs_give_the_same_samples():
     assert torch.equal(unbraid.separate(mixture).samples, unbraid.separate(mixture).samples)
 
 
+def test_a_network_of_the_users_own_is_taken_as_it_is():
+    with unbraid.Separator(Shares()) as separator:
+        estimates = separator.separate(Audio(tone(8000, rate=8000), 8000))
+    assert separator.name == "shares"
+    torch.testing.assert_close(estimates["drums"].samples, 0.3 * tone(8000, rate=8000), rtol=0, atol=1e-6)
+
+
+def test_a_network_that_says_nothing_of_itself_is_refused():
+    with pytest.raises(UsageError, match="has no `spec: ModelSpec`"):
+        unbraid.Separator(torch.nn.Linear(1, 1))
+
+
 @pytest.mark.usefixtures("network")
 def test_a_segment_longer_than_the_network_takes_is_refused():
     with pytest.raises(PlanError, match=r"at most 0\.50 s"):

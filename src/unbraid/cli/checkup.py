@@ -100,7 +100,7 @@ def _memory() -> Check:
     limit = CGROUP_LIMIT.read_text().strip() if CGROUP_LIMIT.is_file() else ""
     total = min(total, int(limit)) if limit.isdigit() else total
     free = min(total, _free_memory() or total)
-    advice = "close other programs, or separate with a shorter --segment" if free < ROOMY_BYTES else ""
+    advice = "close other programs" if free < ROOMY_BYTES else ""
     return Check("memory", State.NOTE if advice else State.OK, f"{size(free)} free of {size(total)}", advice)
 
 

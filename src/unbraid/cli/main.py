@@ -30,7 +30,7 @@ COMMANDS: Mapping[str, str] = {
     "doctor": "unbraid.cli.doctor:doctor",
 }
 _DEFAULT = "separate"
-_DEBUG = "--debug"
+_DEBUG = ("-v", "--verbose", "--debug")
 _OWN_FLAGS = {"-h", "--help", "--version"}
 
 
@@ -86,8 +86,8 @@ Exit codes:
 """,
 )
 @click.version_option(__version__, message="unbraid %(version)s")
-# main() takes --debug out before click sees it; it stands here for the help.
-@click.option(_DEBUG, is_flag=True, help="Show where an error comes from; may stand anywhere.")
+# main() takes it out before click sees it; it stands here for the help.
+@click.option(*_DEBUG, is_flag=True, help="Say more, and where an error comes from; may stand anywhere.")
 def unbraid(debug: bool) -> None:
     """Take a song apart: vocals, drums, bass and the rest."""
 
@@ -138,10 +138,10 @@ def _refusal(error: Exception) -> int:
 
 
 def _without_debug(arguments: Sequence[str]) -> tuple[bool, list[str]]:
-    """Whether --debug stands before a lone `--`, and the arguments without it."""
+    """Whether --debug, by any of its names, stands before a lone `--`, and the arguments without it."""
     words = list(arguments)
     end = words.index("--") if "--" in words else len(words)
-    options = [word for word in words[:end] if word != _DEBUG]
+    options = [word for word in words[:end] if word not in _DEBUG]
     return len(options) < end, options + words[end:]
 
 

@@ -35,8 +35,8 @@ Examples:
 def models(ctx: click.Context, as_json: bool) -> None:
     """List the models, fetch them, check them.
 
-    Without a command: a table of all models. Sizes and scores are those of their cards; 'has seen' names
-    the test sets a model may know already, which its scores there would flatter.
+    Without a command: a table of all models. Sizes and scores are those of their cards; 'test data seen'
+    names what a model may know already, which would flatter its scores there.
     """
     if ctx.invoked_subcommand is not None:
         return
@@ -46,7 +46,7 @@ def models(ctx: click.Context, as_json: bool) -> None:
         for card in cards():
             console.out_json(_facts(card))
     else:
-        _show_table(cards())
+        show_table(cards())
 
 
 @models.command(context_settings=SETTINGS)
@@ -84,7 +84,10 @@ def pull(names: tuple[str, ...], offline: bool, weights_folder: Path | None, qui
 @models.command(context_settings=SETTINGS)
 @click.argument("names", metavar="[NAME]...", nargs=-1)
 def verify(names: tuple[str, ...]) -> None:
-    """Compare weights on disk with their cards; all that are there, or those named."""
+    """Check that weights on disk are those of their cards.
+
+    All that are there, or those named: every value is read and compared.
+    """
     from unbraid.zoo import cache
     from unbraid.zoo.catalog import card, cards
 
@@ -99,7 +102,7 @@ def verify(names: tuple[str, ...]) -> None:
             continue
         console.out(f"{known.name}: sound, {path}")
     if not wanted:
-        console.say("no model is on disk")
+        console.say("no model is on disk; 'unbraid models pull htdemucs' fetches one")
     if len(errors) == 1:
         raise errors[0]
     if errors:
@@ -138,7 +141,7 @@ def _facts(card: Checkpoint) -> dict[str, Any]:
     return {**asdict(card), "on_disk": cache.is_on_disk(card), "path": str(cache.path_of(card))}
 
 
-def _show_table(cards: tuple[Checkpoint, ...]) -> None:
+def show_table(cards: tuple[Checkpoint, ...]) -> None:
     """One row a model; below it, what the letters of the scores mean and what each model learnt from."""
     from unbraid.zoo import cache
 
@@ -159,7 +162,7 @@ def _show_table(cards: tuple[Checkpoint, ...]) -> None:
     for metric, letter in metrics.items():
         console.out(f"({letter}) {metric}")
     for card in cards:
-        console.out(f"{card.name}: trained on {card.training_data}; has seen: {card.contamination}")
+        console.out(f"{card.name}: trained on {card.training_data}; test data seen: {card.contamination}")
 
 
 def _first_score(card: Checkpoint, metrics: dict[str, str]) -> str:
@@ -186,16 +189,16 @@ def _show_card(card: Checkpoint) -> None:
         "hears up to": edge,
         "licence": f"{card.licence}. {card.licence_note}",
         "trained on": card.training_data,
-        "has seen": card.contamination,
+        "test data seen": card.contamination,
         "paper": card.citation,
         "on disk": str(cache.path_of(card)) if cache.is_on_disk(card) else "no",
     }
     console.out(f"{card.name}: {card.description}")
     for name, value in lines.items():
-        console.out(f"  {name:<14}{value}")
+        console.out(f"  {name:<16}{value}")
     for score in card.scores:
         console.out(
-            f"  {'score':<14}{_values(score.values)}: {score.metric}; {score.dataset}; {score.origin}"
+            f"  {'score':<16}{_values(score.values)}: {score.metric}; {score.dataset}; {score.origin}"
         )
 
 

@@ -48,6 +48,6 @@ def require_finite(ctx: Context, param: Parameter, value: float | None) -> float
     return value
 
 
-def flag(*names: str, help: str) -> Callable[[F], F]:  # noqa: A002 - click's name
+def flag(*names: str, help: str, is_eager: bool = False) -> Callable[[F], F]:  # noqa: A002 - click's name
     """An option without a value, off unless it is given; its help says so."""
-    return click.option(*names, is_flag=True, help=f"{help}  [default: off]")
+    return click.option(*names, is_flag=True, is_eager=is_eager, help=f"{help}  [default: off]")

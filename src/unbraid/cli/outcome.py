@@ -55,11 +55,22 @@ class Outcome:
             done.track,
             clock(done.audio_seconds),
             clock(done.elapsed_seconds),
-            "–" if done.rtf is None else f"{done.rtf:.2f}",
+            factor(done.rtf),
             decibels(done.gain_db),
             decibels(done.residual_db),
             self.result,
         )
+
+
+def factor(rtf: float | None) -> str:
+    """A real-time factor to two decimals, or as many as two digits need; a dash where there is none.
+
+    >>> factor(1.234), factor(0.00456), factor(None)
+    ('1.23', '0.0046', '–')
+    """
+    if rtf is None:
+        return "–"
+    return f"{rtf:.2f}" if rtf >= 0.1 or not rtf else f"{rtf:.2g}"
 
 
 def decibels(value: float | None) -> str:

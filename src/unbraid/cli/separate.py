@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from unbraid.cli.demucs import demucs_options
 from unbraid.cli.options import SETTINGS, flag, parse_time, require_finite
 from unbraid.io.formats import FORMATS
 
@@ -50,7 +51,8 @@ Examples:
   unbraid --json album/ > report.jsonl
 
 With demucs, '--filename {track}/{stem}.{ext}' starts in OUT/MODEL; here it starts in OUT, and {model} may
-stand in it. '--shifts 0' is taken as 1: one pass.
+stand in it. '--shifts 0' is taken as 1: one pass. Options of demucs that are not listed are answered, too:
+each is taken, or refused with what does it here.
 """,
 )
 @click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.UNPROCESSED)
@@ -105,7 +107,8 @@ stand in it. '--shifts 0' is taken as 1: one pass.
 )  # fmt: skip
 @click.option(
     "--segment", type=click.FloatRange(0, min_open=True), callback=require_finite, metavar="SECONDS",
-    show_default="as the model was trained", help="Length the model hears at once; less needs less memory.",
+    show_default="as the model was trained",
+    help="Length of the pieces a song is taken in. htdemucs always hears 7.8: fewer cost time, save no memory.",
 )  # fmt: skip
 @click.option(
     "--seed", type=int, default=0, metavar="N", help="Of the shifts; the same seed, the same stems."
@@ -123,7 +126,7 @@ stand in it. '--shifts 0' is taken as 1: one pass.
     metavar="FOLDER", show_default="none", help="Look for weights here first.",
 )  # fmt: skip
 @flag("--json", help="One JSON object per finished or failed file on stdout.")
-@flag("-q", "--quiet", help="Show nothing but errors.")
+@flag("-q", "--quiet", help="Show nothing but errors.", is_eager=True)  # --jobs asks for it
 @flag("--mp3", help="Same as --format mp3.")
 @flag("--flac", help="Same as --format flac.")
 @flag("--int24", help="Same as --bits 24.")
@@ -131,6 +134,7 @@ stand in it. '--shifts 0' is taken as 1: one pass.
 @click.option(
     "--mp3-bitrate", type=click.IntRange(min=1), metavar="KBPS", show_default="320", help="Same as --bitrate."
 )
+@demucs_options
 def separate(**values: Any) -> None:
     """Separate songs into stems: vocals, drums, bass and the rest.
 

@@ -121,8 +121,8 @@ def round_together(stems: Tensor, bits: int) -> Tensor:
         `(stems, channels, time)` in float64: multiples of one step within full scale.
 
     >>> thirds = torch.full((3, 1, 1), 1 / 3 / 128, dtype=torch.float64)    # a third of a step of 8 bits
-    >>> (round_together(thirds, 8) * 128).flatten().tolist()
-    [0.0, 1.0, 0.0]
+    >>> (round_together(thirds, 8) * 128).int().flatten().tolist()
+    [0, 1, 0]
     """
     steps = 2.0 ** (bits - 1)
     carry = torch.zeros_like(stems[0], dtype=torch.float64)

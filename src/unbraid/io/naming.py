@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import itertools
 import os
 import string
 import unicodedata
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING
 from unbraid.errors import UsageError, did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 # What a folder is searched for.
 _SOUND = (
@@ -23,6 +24,7 @@ _FILM = "mka mp4 m4v mov mkv webm avi mpg mpeg ts flv wmv 3gp"
 SUFFIXES = frozenset(f".{name}" for name in f"{_SOUND} {_FILM}".split())
 
 _PLACEHOLDERS = ("model", "track", "stem", "ext")
+_SIDECAR = "unbraid"  # takes the place of the stem in the name of the JSON file beside the stems
 _NAME_BYTES = 255  # of one file or folder, on every common file system
 _FORBIDDEN = str.maketrans(dict.fromkeys('<>:"/\\|?*', "_"))
 _RESERVED = frozenset(
@@ -43,12 +45,14 @@ class Input:
     parent: str = ""
 
 
-def inputs(arguments: Sequence[str]) -> list[Input]:
+def inputs(arguments: Sequence[str], *, stems: Path | None = None) -> list[Input]:
     """The files that arguments mean: files, folders with all in them, and patterns.
 
     Args:
         arguments: Paths as typed. A pattern (`*.flac`, `**/*.mp3`) is expanded here too, as Windows' shell
             leaves that to programs. In folders, hidden files and other kinds of files are passed over.
+        stems: The output folder. What lies in it is passed over, so that stems are not separated again; unless
+            it is given by name, or searched itself.
 
     Returns:
         Each file once, in the order of the arguments and sorted within each. A file that does not exist is
@@ -59,21 +63,28 @@ def inputs(arguments: Sequence[str]) -> list[Input]:
     """
     found: dict[str, Input] = {}
     for argument in arguments:
-        for item in _meant(argument):
+        for item in _meant(argument, stems):
             found.setdefault(os.path.realpath(item.path), item)
     return list(found.values())
 
 
-def _meant(argument: str) -> list[Input]:
+def _meant(argument: str, stems: Path | None) -> list[Input]:
     path = Path(argument)
     if path.is_dir():
-        return _in_folder(path)
+        found = _outside(stems, path, _in_folder(path))
+        if not found:
+            beside = f" beside the stems in {stems}" if stems and _lies_in(stems, path) else ""
+            raise UsageError(f"{path} holds no audio (wav, flac, mp3, m4a, ...){beside}, nor do its folders")
+        return found
     if path.exists() or not glob.has_magic(argument):
         return [Input(path)]
+    literal = itertools.takewhile(lambda part: not glob.has_magic(part), path.parts)
     matches = sorted(glob.glob(argument, recursive=True))  # noqa: PTH207 - an absolute pattern works here
-    if not matches:
+    files = [Input(Path(match)) for match in matches if not Path(match).is_dir()]
+    found = _outside(stems, Path(*literal), files)
+    if not found:
         raise UsageError(f"no file fits {argument}; check the folder and the pattern")
-    return [Input(Path(match)) for match in matches if not Path(match).is_dir()]
+    return found
 
 
 def _in_folder(folder: Path) -> list[Input]:
@@ -83,9 +94,19 @@ def _in_folder(folder: Path) -> list[Input]:
         parent = Path(at).relative_to(folder).as_posix().removeprefix(".")
         audio = [name for name in files if not name.startswith(".") and Path(name).suffix.lower() in SUFFIXES]
         found += [Input(Path(at, name), parent) for name in sorted(audio)]
-    if not found:
-        raise UsageError(f"{folder} holds no audio (wav, flac, mp3, m4a, ...), nor do the folders in it")
     return found
+
+
+def _outside(stems: Path | None, searched: Path, found: list[Input]) -> list[Input]:
+    """What was found outside the output folder; all of it, if that was the very place that was searched."""
+    if stems is None or _lies_in(searched, stems):
+        return found
+    return [item for item in found if not _lies_in(item.path, stems)]
+
+
+def _lies_in(path: Path, folder: Path) -> bool:
+    """Whether a path is a folder, or below it, by whatever names."""
+    return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
 
 
 def track_name(path: str | Path) -> str:
@@ -98,6 +119,51 @@ def track_name(path: str | Path) -> str:
     """
     path = Path(path)
     return path.stem if path.suffix.lower() in SUFFIXES else path.name
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where the stems of one track go.
+
+    Args:
+        stems: Path of each, by name.
+        sidecar: The JSON file about them.
+    """
+
+    stems: Mapping[str, Path]
+    sidecar: Path
+
+    @property
+    def are_taken(self) -> bool:
+        """Whether all stems are there already."""
+        return all(path.exists() for path in self.stems.values())
+
+
+def places(
+    track: Input, template: str, *, model: str, stems: Iterable[str], out: Path, suffix: str
+) -> Places:
+    """Where the stems of a track go.
+
+    Args:
+        track: The file they are made from.
+        template: Names of the stems; see `expand`.
+        model: Name of the model.
+        stems: Names of the stems.
+        out: Folder that the names start from; the track's parent stands between it and them.
+        suffix: Of the stems' files.
+
+    Raises:
+        UsageError: If two stems would get the same name, or the template is faulty.
+    """
+
+    def place(stem: str, ext: str) -> Path:
+        name = expand(template, model=model, track=track_name(track.path), stem=stem, ext=ext)
+        return out / track.parent / name
+
+    paths = {stem: place(stem, suffix) for stem in stems}
+    if len(set(paths.values())) < len(paths):
+        raise UsageError(f"the template {template!r} gives every stem the same name; put {{stem}} in it")
+    return Places(paths, place(_SIDECAR, "json"))
 
 
 def expand(template: str, *, model: str, track: str, stem: str, ext: str) -> str:

@@ -108,9 +108,9 @@ def resolve(
         WeightsError: If the weights are damaged, or not those of their card or network.
         DownloadError: If the weights are not on disk and could not be fetched.
     """
-    if _is_path(name_or_path):
+    card = card_for(name_or_path)
+    if card is None:
         return _resolve_path(Path(name_or_path))
-    card = catalog.card(str(name_or_path))
     place = fetch(card, folder=folder, offline=offline, listener=listener, cancel=cancel)
     try:
         package = _verified(place, card)
@@ -122,6 +122,24 @@ def resolve(
         place = fetch(card, listener=listener, cancel=cancel)
         package = _verified(place, card)
     return _resolved(package, place, card)
+
+
+def card_for(name_or_path: str | Path) -> Checkpoint | None:
+    """What is known of a model before its weights are read: its card; None for a file of the user's own.
+
+    Raises:
+        UnknownModelError: If no model has this name and no file this path.
+
+    >>> card_for("htdemucs").sources
+    ('drums', 'bass', 'other', 'vocals')
+    """
+    if not _is_path(name_or_path):
+        return catalog.card(str(name_or_path))
+    if not Path(name_or_path).is_file():
+        raise UnknownModelError(
+            f"no checkpoint is at {name_or_path}; models by name are {', '.join(catalog.list_models())}"
+        )
+    return None
 
 
 def network(resolved: Resolved) -> nn.Module:
@@ -151,10 +169,6 @@ def _is_path(name_or_path: str | Path) -> bool:
 
 def _resolve_path(path: Path) -> Resolved:
     """A checkpoint of the user's own, or one of the zoo's under whatever name it was saved."""
-    if not path.is_file():
-        raise UnknownModelError(
-            f"no checkpoint is at {path}; models by name are {', '.join(catalog.list_models())}"
-        )
     package = read(path)
     return _resolved(package, path, catalog.card_of(package.fingerprint))
 
