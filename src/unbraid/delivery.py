@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import shutil
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -17,6 +16,7 @@ import torch
 
 from unbraid.engine.finish import linked_gain, round_together
 from unbraid.errors import MachineError
+from unbraid.io.disk import Draft
 from unbraid.io.spool import Spool
 from unbraid.io.write import Writer
 
@@ -136,18 +136,18 @@ class Delivery:
         self._paths, self._format, self._together = dict(paths), format, together
         self._channels, self._length = len(source.layout), length
         self._integer_bits = format.integer_bits or (_LOSSY_BITS if format.is_lossy else None)
-        folder = next(iter(self._paths.values())).parent
-        folder.mkdir(parents=True, exist_ok=True)
-        self._require_room(folder)
+        self._require_room(_nearest_folder(next(iter(self._paths.values()))))
         self._mixture_energy = 0.0
         self._residual_energy = 0.0
         self._peaks = torch.zeros(len(self._paths), dtype=torch.float64)
         self._placed: list[Path] = []
-        self._spool = Spool(folder) if self._integer_bits else None
+        self._spool: Spool | None = None
         self._writers: list[Writer] = []
         try:
             for path in self._paths.values():
                 self._writers.append(_writer(path, source, length, format))
+            if self._integer_bits:
+                self._spool = Spool(path.parent)
         except BaseException:
             self._abort()
             raise
@@ -208,14 +208,13 @@ class Delivery:
 
     def write_sidecar(self, path: Path, content: Mapping[str, Any]) -> None:
         """Write what is known about the stems beside them, as JSON."""
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+        draft = Draft(path)
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-            temporary.replace(path)
-        except OSError as error:
-            temporary.unlink(missing_ok=True)
-            raise MachineError(f"{path} cannot be written: {error.strerror}") from error
+            draft.write((json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode())
+            draft.place()
+        except BaseException:
+            draft.discard()
+            raise
 
     def _encode(self, kept: Tensor, gain: float) -> None:
         """Give one block of what was kept aside its gain, round it, and write it."""
@@ -235,10 +234,10 @@ class Delivery:
             writer.write(stem)
 
     def _abort(self) -> None:
-        for writer in self._writers:
-            writer.abort()
         for path in self._placed:
             path.unlink(missing_ok=True)
+        for writer in reversed(self._writers):  # the first made the folders and can remove them once empty
+            writer.abort()
         if self._spool:
             self._spool.close()
 
@@ -254,6 +253,11 @@ class Delivery:
                 f"the stems need {need / 1e9:.1f} GB in {folder} and {free / 1e9:.1f} GB are free; "
                 "make room, choose another folder, or write fewer stems"
             )
+
+
+def _nearest_folder(path: Path) -> Path:
+    """The folder of a file, or the nearest one above it that exists."""
+    return next(folder for folder in path.absolute().parents if folder.is_dir())
 
 
 def _writer(path: Path, source: Source, length: int, format: OutputFormat) -> Writer:  # noqa: A002

@@ -65,6 +65,11 @@ def leftovers(folder):
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
 
 
+def folders(folder):
+    """All folders below a folder."""
+    return [str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_dir()]
+
+
 @pytest.mark.usefixtures("network")
 @pytest.mark.parametrize("length", [0, 1, 2, 3999, 4000, 4001, 12345])
 @pytest.mark.parametrize("rate", [8000, 11025, 7999, 48000])
@@ -278,19 +283,23 @@ def test_a_failure_in_the_middle_leaves_nothing(network, song, tmp_path):
     with unbraid.Separator("shares") as separator, pytest.raises(RuntimeError, match="a bug"):
         separator.to_files(song(noise(90_000)), out=tmp_path / "out")
     assert leftovers(tmp_path) == ["song.wav"]
+    assert folders(tmp_path) == []
 
 
 @pytest.mark.usefixtures("network")
-def test_a_sidecar_that_cannot_be_written_takes_the_stems_with_it(song, tmp_path, monkeypatch):
-    path = song(noise(9001))
-
-    def refuse(*_, **__):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("pathlib.Path.write_text", refuse)
-    with unbraid.Separator("shares") as separator, pytest.raises(MachineError, match="No space left"):
-        separator.to_files(path, out=tmp_path / "out")
+def test_a_sidecar_that_cannot_be_written_takes_the_stems_with_it(song, tmp_path):
+    (tmp_path / "out/shares/song/unbraid.json").mkdir(parents=True)  # a folder is in its way
+    with unbraid.Separator("shares") as separator, pytest.raises(MachineError, match=r"unbraid\.json cannot"):
+        separator.to_files(song(noise(9001)), out=tmp_path / "out")
     assert leftovers(tmp_path) == ["song.wav"]
+
+
+@pytest.mark.usefixtures("network")
+def test_a_folder_that_is_a_file_is_said_so_and_no_folder_is_left(song, tmp_path):
+    (tmp_path / "out").write_text("a file")
+    with unbraid.Separator("shares") as separator, pytest.raises(MachineError, match="cannot be written"):
+        separator.to_files(song(noise(9001)), out=tmp_path / "out")
+    assert leftovers(tmp_path) == ["out", "song.wav"]
 
 
 @pytest.mark.usefixtures("network")

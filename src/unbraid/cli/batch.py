@@ -10,11 +10,15 @@ from unbraid.cli import console
 from unbraid.cli.interrupt import interruptible
 from unbraid.cli.outcome import HEADINGS, Outcome
 from unbraid.cli.pace import BatchClock
+from unbraid.delivery import Separation
+from unbraid.engine.finish import stem_groups
+from unbraid.engine.runtime import Runtime
 from unbraid.errors import Cancelled, PartialFailure, UnbraidError, UsageError
-from unbraid.io.naming import check_collisions, inputs
+from unbraid.io.naming import check_collisions, inputs, places, track_name
 from unbraid.io.probe import probe
 from unbraid.progress import OutputReady, Stage
 from unbraid.separator import Separator
+from unbraid.zoo.load import card_for
 
 if TYPE_CHECKING:
     import threading
@@ -22,7 +26,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from unbraid.cli.request import Request
-    from unbraid.delivery import Separation
     from unbraid.io.naming import Input
     from unbraid.progress import Event
 
@@ -37,15 +40,25 @@ def run(request: Request) -> None:
 
     Raises:
         UsageError: If options contradict each other, or stems would collide or be overwritten unasked.
+        UnknownModelError: If there is no such model.
         UnbraidError: With one input, whatever it failed with.
         PartialFailure: With several inputs, if any of them failed.
         KeyboardInterrupt: On Ctrl-C; what was finished stays and is summed up.
     """
-    batch = Batch(inputs(request.files), request)
+    # What the options alone can tell is told before any file is looked at, and before weights are fetched.
+    Runtime(request.device, request.threads).torch_device()
+    card = card_for(request.model)
+    stems = stem_groups(request.stem_names(), card.sources) if card else ()
+    batch = Batch(inputs(request.files, stems=request.out), request)
     try:
         with interruptible() as cancel, batch.display:
-            if batch.survey():
+            batch.survey()
+            if card:
+                batch.place(card.name, stems)
+            if batch.waiting:
                 with _separator(request, batch, cancel) as separator:
+                    if not card:
+                        batch.place(separator.name, separator.stems)
                     batch.separate(separator)
     finally:
         batch.report()
@@ -88,12 +101,13 @@ class Batch:
         self._clock = BatchClock(self._durations)
         self._current = 0
 
-    def survey(self) -> bool:
-        """Look at every input before any work: what cannot be read fails now, not in the middle of the night.
+    @property
+    def waiting(self) -> list[int]:
+        """The inputs of which nothing has become yet."""
+        return [index for index in self._tracks if index not in self._outcomes]
 
-        Returns:
-            Whether there is anything to separate.
-        """
+    def survey(self) -> None:
+        """Look at every input before any work: what cannot be read fails now, not in the middle of the night."""
         for index, track in self._tracks.items():
             try:
                 info = probe(track.path)
@@ -104,20 +118,50 @@ class Batch:
             if whole is not None:
                 rest = max(0.0, whole - self._request.start)
                 self._durations[index] = min(rest, self._request.duration or rest)
-        return len(self._outcomes) < len(self._tracks)
 
-    def separate(self, separator: Separator) -> None:
-        """Separate all that could be read.
+    def place(self, model: str, stems: Iterable[str]) -> None:
+        """Work out where every stem will go, before any work; songs whose stems are there are left out, if asked.
+
+        Args:
+            model: Name of the model.
+            stems: Names of what it will write.
 
         Raises:
             UsageError: If two stems would go to one place, or one would be overwritten unasked.
+        """
+        asked, suffix = self._request, self._format.suffix
+        placed = {
+            index: places(
+                self._tracks[index], asked.filename, model=model, stems=stems, out=asked.out, suffix=suffix
+            )
+            for index in self.waiting
+        }
+        pairs = [
+            (path, self._tracks[index].path) for index in placed for path in placed[index].stems.values()
+        ]
+        check_collisions(pairs)
+        there = [path for path, _ in pairs if path.exists()]
+        if there and not (asked.overwrite or asked.skip_existing):
+            what = f"{there[0]} is" if len(there) == 1 else f"{len(there)} stems, {there[0]} among them, are"
+            raise UsageError(
+                f"{what} there already; --overwrite replaces stems, --skip-existing leaves such songs out"
+            )
+        for index, found in placed.items():
+            if asked.skip_existing and found.are_taken:
+                path = self._tracks[index].path
+                skipped = Separation(track_name(path), path, found.stems, found.sidecar, skipped=True)
+                self._settle(index, Outcome(path, separation=skipped))
+
+    def separate(self, separator: Separator) -> None:
+        """Separate all that is waiting.
+
+        Raises:
             Cancelled: If the caller cancelled.
         """
-        self._check_outputs(separator)
         self._clock = BatchClock(self._durations)
         for index in self._outcomes:
             self._clock.leave(index, separated=False)
-        for index in self._waiting():
+        for index in self.waiting:
             self._current = index
             self._show_batch()
             outcome = self._outcome(separator, self._tracks[index])
@@ -159,9 +203,6 @@ class Batch:
         more = f" and {len(failed) - 3} more" if len(failed) > 3 else ""
         raise PartialFailure(f"{len(failed)} of {len(self._tracks)} files failed: {names}{more}")
 
-    def _waiting(self) -> list[int]:
-        return [index for index in self._tracks if index not in self._outcomes]
-
     def _outcome(self, separator: Separator, track: Input) -> Outcome:
         try:
             return Outcome(track.path, separation=self._to_files(separator, track))
@@ -183,27 +224,6 @@ class Batch:
             overwrite=self._request.overwrite,
             skip_existing=self._request.skip_existing,
         )
-
-    def _check_outputs(self, separator: Separator) -> None:
-        """Where every stem will go, seen before any work."""
-        places = [
-            (place, track.path)
-            for track in map(self._tracks.__getitem__, self._waiting())
-            for place in self._places(separator, track)
-        ]
-        check_collisions(places)
-        there = [place for place, _ in places if place.exists()]
-        if there and not (self._request.overwrite or self._request.skip_existing):
-            what = f"{there[0]} is" if len(there) == 1 else f"{len(there)} stems, {there[0]} among them, are"
-            raise UsageError(
-                f"{what} there already; --overwrite replaces stems, --skip-existing leaves such songs out"
-            )
-
-    def _places(self, separator: Separator, track: Input) -> Iterable[Path]:
-        asked = self._request
-        return separator.outputs(
-            track.path, asked.filename, out=asked.out, format=self._format, parent=track.parent
-        ).values()
 
     def _settle(self, index: int, outcome: Outcome) -> None:
         self._outcomes[index] = outcome

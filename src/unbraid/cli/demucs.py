@@ -36,7 +36,7 @@ _ONE_GAIN = "here all stems share one gain if one of them would clip, and --bits
 # The value that is what happens here anyway, and why each of the others is refused.
 _OTHER_METHOD = {
     "add": "",
-    "none": "leaves the other stem out; here --stems says which are written: --stems vocals for that one alone",
+    "none": "leaves the other stem out; here --stems names those that are written: --stems vocals",
     "minus": "takes the stem from the song; here --sum exact makes both stems add up to the song",
 }
 _CLIP_MODE = {
