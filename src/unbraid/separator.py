@@ -17,14 +17,14 @@ from unbraid._version import __version__
 from unbraid.config import unstructure
 from unbraid.delivery import Delivery, Levels, Separation
 from unbraid.engine.backends.eager import EagerBackend
-from unbraid.engine.finish import is_partition, stem_groups
+from unbraid.engine.finish import stem_groups
 from unbraid.engine.plan import Plan
 from unbraid.engine.runtime import Runtime
 from unbraid.engine.two_passes import TwoPasses
 from unbraid.errors import UsageError
 from unbraid.estimates import Estimates
 from unbraid.io.formats import OutputFormat
-from unbraid.io.naming import expand, track_name
+from unbraid.io.naming import Input, places, track_name
 from unbraid.io.source import Source, source_of
 from unbraid.progress import OutputReady, Stage
 from unbraid.spec import ModelSpec
@@ -38,12 +38,12 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from unbraid.audio import Audio
+    from unbraid.io.naming import Places
     from unbraid.progress import Listener
 
 DEFAULT_MODEL = "htdemucs"
 DEFAULT_TEMPLATE = "{model}/{track}/{stem}.{ext}"
 _OWN_OVERLAP = 0.25  # for a network that no card knows; what Demucs is scored with
-_SIDECAR = "unbraid"  # takes the place of the stem in the name of the JSON file beside the stems
 
 
 class Separator:
@@ -102,13 +102,8 @@ class Separator:
                 f"a {type(loaded).__name__} has no `spec: ModelSpec` that says what it separates"
             )
         self.spec = spec
-        self._groups = stem_groups(stems, self.spec.sources)
         self._exact = sum == "exact"
-        if self._exact and not is_partition(self._groups, self.spec.sources):
-            raise UsageError(
-                f"stems that add up exactly must hold every source once; {', '.join(self._groups)} do not: "
-                "add 'rest', or leave the sum off"
-            )
+        self._groups = stem_groups(stems, self.spec.sources, addable=self._exact)
         self.plan = Plan.for_spec(
             self.spec,
             overlap=scored_overlap if overlap is None else overlap,
@@ -190,29 +185,6 @@ class Separator:
             if piece.stems.shape[-1]:
                 yield Estimates(piece.stems, self.stems, source.sample_rate)
 
-    def outputs(
-        self,
-        path: str | Path,
-        template: str = DEFAULT_TEMPLATE,
-        *,
-        out: str | Path = "separated",
-        format: OutputFormat | str = "wav",  # noqa: A002 - the option's name everywhere
-        parent: str = "",
-    ) -> dict[str, Path]:
-        """Where `to_files` would put each stem.
-
-        Raises:
-            UsageError: If two stems would get the same name, or the template is faulty.
-        """
-        folder, track, suffix = Path(out) / parent, track_name(Path(path)), _format(format).suffix
-        paths = {
-            stem: folder / expand(template, model=self.name, track=track, stem=stem, ext=suffix[1:])
-            for stem in self.stems
-        }
-        if len(set(paths.values())) < len(paths):
-            raise UsageError(f"the template {template!r} gives every stem the same name; put {{stem}} in it")
-        return paths
-
     def to_files(
         self,
         path: str | Path,
@@ -255,25 +227,26 @@ class Separator:
             raise UsageError(
                 f"stems in {wanted.name} cannot add up exactly; use wav or flac, or leave the sum off"
             )
-        paths = self.outputs(path, template, out=out, format=wanted, parent=parent)
-        name = expand(template, model=self.name, track=track_name(path), stem=_SIDECAR, ext="json")
-        sidecar = Path(out) / parent / name
-        there = [stem for stem in paths.values() if stem.exists()]
-        if skip_existing and len(there) == len(paths):
-            return Separation(track_name(path), path, paths, sidecar, skipped=True)
-        if there and not overwrite and not skip_existing:
-            raise UsageError(f"{there[0]} is there already; set overwrite or skip_existing to say what to do")
+        track = Input(path, parent)
+        there = places(
+            track, template, model=self.name, stems=self.stems, out=Path(out), suffix=wanted.suffix
+        )
+        if skip_existing and there.are_taken:
+            return Separation(track_name(path), path, there.stems, there.sidecar, skipped=True)
+        taken = [stem for stem in there.stems.values() if stem.exists()]
+        if taken and not overwrite and not skip_existing:
+            raise UsageError(f"{taken[0]} is there already; set overwrite or skip_existing to say what to do")
         source = source_of(path, start_seconds=start_seconds, duration_seconds=duration_seconds)
         assert source.info is not None  # noqa: S101 - this source is a file
-        length, levels = self._write(source, paths, sidecar, wanted.resolved(source.info))
-        for stem, place in paths.items():
+        length, levels = self._write(source, there, wanted.resolved(source.info))
+        for stem, place in there.stems.items():
             if self._on_event:
                 self._on_event(OutputReady(source.name, stem, place))
         return Separation(
             source.name,
             path,
-            paths,
-            sidecar,
+            there.stems,
+            there.sidecar,
             sample_rate=source.sample_rate,
             length=length,
             elapsed_seconds=time.monotonic() - began,
@@ -285,19 +258,18 @@ class Separator:
     def _write(
         self,
         source: Source,
-        paths: Mapping[str, Path],
-        sidecar: Path,
+        there: Places,
         format: OutputFormat,  # noqa: A002
     ) -> tuple[int, Levels]:
         """Separate a source into files; its length and what became of the level are given back."""
         passes = self._passes(source)
         length = passes.survey().length
-        with Delivery(paths, source, length=length, format=format, together=self._exact) as delivery:
+        with Delivery(there.stems, source, length=length, format=format, together=self._exact) as delivery:
             for piece in passes:
                 delivery.push(piece.stems, piece.mixture, piece.residual)
             levels = delivery.finish(passes.reporter(Stage.FINISH, length).advance)
-            files = {stem: os.path.relpath(path, sidecar.parent) for stem, path in paths.items()}
-            delivery.write_sidecar(sidecar, self._record(source, length, files, format, levels))
+            files = {stem: os.path.relpath(path, there.sidecar.parent) for stem, path in there.stems.items()}
+            delivery.write_sidecar(there.sidecar, self._record(source, length, files, format, levels))
         return length, levels
 
     def _record(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from unbraid.cli import console
 from unbraid.cli.interrupt import interruptible
-from unbraid.cli.outcome import HEADINGS, Outcome
+from unbraid.cli.outcome import HEADINGS, NUMBERS, Outcome
 from unbraid.cli.pace import BatchClock
 from unbraid.delivery import Separation
 from unbraid.engine.finish import stem_groups
@@ -23,7 +23,6 @@ from unbraid.zoo.load import card_for
 if TYPE_CHECKING:
     import threading
     from collections.abc import Iterable, Sequence
-    from pathlib import Path
 
     from unbraid.cli.request import Request
     from unbraid.io.naming import Input
@@ -48,7 +47,7 @@ def run(request: Request) -> None:
     # What the options alone can tell is told before any file is looked at, and before weights are fetched.
     Runtime(request.device, request.threads).torch_device()
     card = card_for(request.model)
-    stems = stem_groups(request.stem_names(), card.sources) if card else ()
+    stems = stem_groups(request.stem_names(), card.sources, addable=request.sum == "exact") if card else ()
     batch = Batch(inputs(request.files, stems=request.out), request)
     try:
         with interruptible() as cancel, batch.display:
@@ -107,7 +106,7 @@ class Batch:
         return [index for index in self._tracks if index not in self._outcomes]
 
     def survey(self) -> None:
-        """Look at every input before any work: what cannot be read fails now, not in the middle of the night."""
+        """Look at every input before any work: what cannot be read fails now, not at night."""
         for index, track in self._tracks.items():
             try:
                 info = probe(track.path)
@@ -120,7 +119,7 @@ class Batch:
                 self._durations[index] = min(rest, self._request.duration or rest)
 
     def place(self, model: str, stems: Iterable[str]) -> None:
-        """Work out where every stem will go, before any work; songs whose stems are there are left out, if asked.
+        """Work out where every stem will go; songs whose stems are there already are left out, if asked.
 
         Args:
             model: Name of the model.
@@ -175,17 +174,19 @@ class Batch:
             self._show_batch(event.fraction or 0.0)
 
     def report(self) -> None:
-        """Say what became of the files: a table, and where the stems are."""
+        """Say what became of the files, unless all failed: a table, and where the stems are."""
         outcomes = [self._outcomes[index] for index in sorted(self._outcomes)]
-        stems = [
-            path for outcome in outcomes if outcome.separation for path in outcome.separation.stems.values()
-        ]
-        if self._request.quiet or (len(self._tracks) == 1 and not stems):
+        separations = [outcome.separation for outcome in outcomes if outcome.separation]
+        if self._request.quiet or not separations:
             return
-        if outcomes:
-            console.say_table(HEADINGS, [outcome.row() for outcome in outcomes])
-        if stems:
-            console.say(f"stems are in {os.path.commonpath([path.parent for path in stems])}")
+        skipped = sum(separation.skipped for separation in separations)
+        if skipped < len(separations):
+            rows = [outcome.row() for outcome in outcomes if outcome.result != "skipped"]
+            console.say_table(HEADINGS, rows, numbers=NUMBERS)
+        if skipped:
+            console.say(f"{skipped} of {len(self._tracks)} left out: their stems are there already")
+        folders = [path.parent for separation in separations for path in separation.stems.values()]
+        console.say(f"stems are in {os.path.commonpath(folders)}")
 
     def require_success(self) -> None:
         """Raise what the exit code is made from.

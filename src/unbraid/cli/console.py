@@ -14,7 +14,7 @@ import os
 import sys
 import traceback
 import unicodedata
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Literal, TextIO
 
 from unbraid.cli.pace import clock, size
 from unbraid.progress import OutputReady, Stage
@@ -35,6 +35,7 @@ WORDS = {
     Stage.FINISH: "finishing",
 }
 SHORT = 16  # columns up to so many letters are never broken: longer ones give way on a narrow terminal
+NOT_THE_NAME = 46  # columns of ": separating", a short bar, "100 %", "1:02:05 left" and what is between them
 LINE_EVERY_SECONDS = 2.0  # plain lines of one stage are at least this far apart
 
 
@@ -104,17 +105,19 @@ class LogLines(logging.Handler):
         say(f"unbraid: {record.getMessage()}")
 
 
-def out_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """A table to stdout."""
-    _write_table(sys.stdout, headings, rows)
+def out_table(headings: Sequence[str], rows: Sequence[Sequence[str]], numbers: Sequence[str] = ()) -> None:
+    """A table to stdout; columns whose headings stand in `numbers` are aligned at their right."""
+    _write_table(sys.stdout, headings, rows, numbers)
 
 
-def say_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """A table to stderr."""
-    _write_table(sys.stderr, headings, rows)
+def say_table(headings: Sequence[str], rows: Sequence[Sequence[str]], numbers: Sequence[str] = ()) -> None:
+    """The same to stderr."""
+    _write_table(sys.stderr, headings, rows, numbers)
 
 
-def _write_table(stream: TextIO, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+def _write_table(
+    stream: TextIO, headings: Sequence[str], rows: Sequence[Sequence[str]], numbers: Sequence[str]
+) -> None:
     from rich.table import Table
     from rich.text import Text
 
@@ -122,7 +125,8 @@ def _write_table(stream: TextIO, headings: Sequence[str], rows: Sequence[Sequenc
     shown = [[Text(printable(cell)) for cell in row] for row in rows]
     for column, heading in enumerate(headings):
         widest = max([len(heading), *(row[column].cell_len for row in shown)])
-        table.add_column(heading, overflow="fold", no_wrap=widest <= SHORT)
+        side: Literal["left", "right"] = "right" if heading in numbers else "left"
+        table.add_column(heading, justify=side, overflow="fold", no_wrap=widest <= SHORT)
     for row in shown:
         table.add_row(*row)
     console = _console(stream)
@@ -171,7 +175,7 @@ class Display:
 
 
 class Lines(Display):
-    """Progress as plain lines: the start of each stage, then at most one for every tenth of it."""
+    """Progress as plain lines: the start of each stage, then at most one for every tenth on the way."""
 
     def __init__(self) -> None:
         self._stage: tuple[str, Stage] | None = None
@@ -186,7 +190,7 @@ class Lines(Display):
         tenth = int((event.fraction or 0.0) * 10)
         if self._stage != (event.name, event.stage):
             self._stage = (event.name, event.stage)
-        elif tenth <= self._tenth or event.elapsed_seconds - self._said_at < LINE_EVERY_SECONDS:
+        elif not self._tenth < tenth < 10 or event.elapsed_seconds - self._said_at < LINE_EVERY_SECONDS:
             return
         self._tenth, self._said_at = tenth, event.elapsed_seconds
         details = [f"{10 * tenth} %" if tenth else "", _left(event.eta_seconds), _bytes(event)]
@@ -237,7 +241,7 @@ class Bars(Display):
             return
         self._bars.update(
             self._stage,
-            description=printable(f"{event.name}: {WORDS[event.stage]}"),
+            description=f"{self._fitting(event.name)}: {WORDS[event.stage]}",
             completed=event.done,
             total=event.total,
             left=", ".join(filter(None, [_left(event.eta_seconds), _bytes(event)])),
@@ -254,6 +258,14 @@ class Bars(Display):
             left=_left(eta_seconds),
             visible=True,
         )
+
+    def _fitting(self, name: str) -> str:
+        """The name, cut where the bar, the percentage and the time left need the room."""
+        from rich.text import Text
+
+        text = Text(printable(name))
+        text.truncate(max(SHORT, self._bars.console.width - NOT_THE_NAME), overflow="ellipsis")
+        return text.plain
 
 
 def display(*, quiet: bool = False, data_on_stdout: bool = False) -> Display:

@@ -28,8 +28,8 @@ _SIG = (
     "--model my/checkpoint.th"
 )
 _MP3_PRESET = (
-    "--mp3-preset trades the quality of an mp3 for time; here it is always the best, and --bitrate says how "
-    "large the file gets"
+    "--mp3-preset trades the quality of an mp3 for time; here --bitrate alone says how good and how large it "
+    "gets"
 )
 _ONE_GAIN = "here all stems share one gain if one of them would clip, and --bits 32f writes them as they are"
 

@@ -87,7 +87,9 @@ Exit codes:
 )
 @click.version_option(__version__, message="unbraid %(version)s")
 # main() takes it out before click sees it; it stands here for the help.
-@click.option(*_DEBUG, is_flag=True, help="Say more, and where an error comes from; may stand anywhere.")
+@click.option(
+    *_DEBUG, "debug", is_flag=True, help="Say more, and where errors come from; may stand anywhere."
+)
 def unbraid(debug: bool) -> None:
     """Take a song apart: vocals, drums, bass and the rest."""
 

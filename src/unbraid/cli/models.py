@@ -158,7 +158,7 @@ def show_table(cards: tuple[Checkpoint, ...]) -> None:
         )
         for card in cards
     ]
-    console.out_table(HEADINGS, rows)
+    console.out_table(HEADINGS, rows, numbers=("parameters", "size"))
     for metric, letter in metrics.items():
         console.out(f"({letter}) {metric}")
     for card in cards:

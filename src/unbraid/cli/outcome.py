@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
     from unbraid.delivery import Separation
 
-HEADINGS = ("track", "duration", "time", "RTF", "gain", "residual", "result")
+NUMBERS = ("duration", "time", "RTF", "gain", "residual")
+HEADINGS = ("track", *NUMBERS, "result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +48,9 @@ class Outcome:
         return {**line, **self.separation.to_json()}
 
     def row(self) -> tuple[str, ...]:
-        """The line of the summary, under `HEADINGS`."""
-        if self.separation is None or self.separation.skipped:
-            return (self.input.name, *("–" for _ in HEADINGS[2:]), self.result)
+        """The line of the summary, under `HEADINGS`, of a recording that was separated or failed."""
+        if self.separation is None:
+            return (self.input.name, *("–" for _ in NUMBERS), self.result)
         done = self.separation
         return (
             done.track,

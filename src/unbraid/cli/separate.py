@@ -108,7 +108,7 @@ each is taken, or refused with what does it here.
 @click.option(
     "--segment", type=click.FloatRange(0, min_open=True), callback=require_finite, metavar="SECONDS",
     show_default="as the model was trained",
-    help="Length of the pieces a song is taken in. htdemucs always hears 7.8: less costs time, saves nothing.",
+    help="How much is heard at once. htdemucs always hears 7.8: less takes longer and saves nothing.",
 )  # fmt: skip
 @click.option(
     "--seed", type=int, default=0, metavar="N", help="Of the shifts; the same seed, the same stems."

@@ -17,19 +17,23 @@ REST = "rest"
 _ALL_BUT = "no_"
 
 
-def stem_groups(stems: Sequence[str] | None, sources: Sequence[str]) -> dict[str, tuple[str, ...]]:
+def stem_groups(
+    stems: Sequence[str] | None, sources: Sequence[str], *, addable: bool = False
+) -> dict[str, tuple[str, ...]]:
     """Which sources make up each stem.
 
     Args:
         stems: Names of sources; "rest" is every source not named, "no_vocals" every source but the vocals;
             None: each source is a stem.
         sources: What the model separates.
+        addable: Whether each source must stand in exactly one stem, so that the stems can add up.
 
     Returns:
         From a stem's name to its sources, in the order asked.
 
     Raises:
-        UsageError: If a name means nothing here, stands twice, or nothing is left for the rest.
+        UsageError: If a name means nothing here, stands twice, nothing is left for the rest, or the stems
+            must add up and cannot.
 
     >>> stem_groups(["vocals", "rest"], ["drums", "bass", "vocals"])
     {'vocals': ('vocals',), 'rest': ('drums', 'bass')}
@@ -55,12 +59,12 @@ def stem_groups(stems: Sequence[str] | None, sources: Sequence[str]) -> dict[str
             )
         if not groups[name]:
             raise UsageError(f"nothing is left for the stem {name!r}: every source has a stem of its own")
+    if addable and sorted(source for members in groups.values() for source in members) != sorted(sources):
+        raise UsageError(
+            f"stems that add up exactly must hold every source once; {', '.join(groups)} do not: add 'rest', "
+            "or leave the sum off"
+        )
     return groups
-
-
-def is_partition(groups: Mapping[str, Sequence[str]], sources: Sequence[str]) -> bool:
-    """Whether each source stands in exactly one stem, so that the stems can add up to the mixture."""
-    return sorted(source for members in groups.values() for source in members) == sorted(sources)
 
 
 def group(estimates: Tensor, groups: Mapping[str, Sequence[str]], sources: Sequence[str]) -> Tensor:

@@ -19,7 +19,8 @@ import numpy as np
 
 from unbraid.errors import AudioError, UsageError
 from unbraid.io.layouts import vorbis_positions
-from unbraid.io.probe import audio_stream
+from unbraid.io.ogg import ends_within_page
+from unbraid.io.probe import AudioFile, audio_stream
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -89,7 +90,7 @@ def _by_sndfile(info: AudioInfo, start: int) -> Iterator[Array]:
 
     order = list(vorbis_positions(info.channels)) if info.codec == "vorbis" else slice(None)
     position = start
-    with info.path.open("rb") as file, soundfile.SoundFile(file) as sound:
+    with AudioFile(info.path) as file, soundfile.SoundFile(file) as sound:
         if start:
             sound.seek(min(start, sound.frames))
         while True:
@@ -168,10 +169,12 @@ def _checked(pieces: Iterator[Array], info: AudioInfo, position: int) -> Iterato
     if promised is None and info.container == "mp4" and info.duration_seconds is not None:
         promised = round(info.duration_seconds * rate)
     slack = 0 if info.by_sndfile else _LOSSY_SLACK * rate
-    if promised is not None and promised - position > slack:
+    short = promised is not None and promised - position > slack
+    if short or (info.container == "ogg" and ends_within_page(info.path)):
+        whole = f" of {promised / rate:.1f} s" if promised is not None and short else ""
         raise AudioError(
-            f"{info.path.name} ends at {position / rate:.1f} s of {promised / rate:.1f} s: the file was cut, "
-            f"as by a broken download; get it again, or separate only its first {position / rate:.3f} s"
+            f"{info.path.name} ends at {position / rate:.1f} s{whole}: the file was cut, as by a broken "
+            f"download; get it again, or separate only its first {1000 * position // rate / 1000:.3f} s"
         )
 
 

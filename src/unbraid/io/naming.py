@@ -26,7 +26,8 @@ SUFFIXES = frozenset(f".{name}" for name in f"{_SOUND} {_FILM}".split())
 _PLACEHOLDERS = ("model", "track", "stem", "ext")
 _SIDECAR = "unbraid"  # takes the place of the stem in the name of the JSON file beside the stems
 _NAME_BYTES = 255  # of one file or folder, on every common file system
-_FORBIDDEN = str.maketrans(dict.fromkeys('<>:"/\\|?*', "_"))
+_CONTROLS = map(chr, (*range(32), *range(127, 160)))
+_FORBIDDEN = str.maketrans(dict.fromkeys((*'<>:"/\\|?*', *_CONTROLS), "_"))
 _RESERVED = frozenset(
     ["CON", "PRN", "AUX", "NUL", *(f"{port}{number}" for port in ("COM", "LPT") for number in range(1, 10))]
 )  # devices on Windows, with any suffix
@@ -51,8 +52,8 @@ def inputs(arguments: Sequence[str], *, stems: Path | None = None) -> list[Input
     Args:
         arguments: Paths as typed. A pattern (`*.flac`, `**/*.mp3`) is expanded here too, as Windows' shell
             leaves that to programs. In folders, hidden files and other kinds of files are passed over.
-        stems: The output folder. What lies in it is passed over, so that stems are not separated again; unless
-            it is given by name, or searched itself.
+        stems: The output folder. What lies in it is passed over, so that stems are not separated again,
+            unless it is a file that is given, or the folder itself is searched.
 
     Returns:
         Each file once, in the order of the arguments and sorted within each. A file that does not exist is
@@ -70,13 +71,14 @@ def inputs(arguments: Sequence[str], *, stems: Path | None = None) -> list[Input
 
 def _meant(argument: str, stems: Path | None) -> list[Input]:
     path = Path(argument)
-    if path.is_dir():
+    # os.path answers where pathlib would raise: for a name too long, or in a folder that may not be entered.
+    if os.path.isdir(argument):  # noqa: PTH112
         found = _outside(stems, path, _in_folder(path))
         if not found:
             beside = f" beside the stems in {stems}" if stems and _lies_in(stems, path) else ""
             raise UsageError(f"{path} holds no audio (wav, flac, mp3, m4a, ...){beside}, nor do its folders")
         return found
-    if path.exists() or not glob.has_magic(argument):
+    if os.path.lexists(argument) or not glob.has_magic(argument):
         return [Input(path)]
     literal = itertools.takewhile(lambda part: not glob.has_magic(part), path.parts)
     matches = sorted(glob.glob(argument, recursive=True))  # noqa: PTH207 - an absolute pattern works here
@@ -231,12 +233,11 @@ def _parts(fields: Sequence[tuple[str, str | None]], values: dict[str, str]) -> 
 
 def _safe(value: str) -> str:
     """A value without separators and control characters, and not one of nothing but dots."""
-    shown = "".join("_" if unicodedata.category(letter) == "Cc" else letter for letter in value)
-    return shown.translate(_FORBIDDEN) if shown.strip(". ") else "_"
+    return value.translate(_FORBIDDEN) if value.strip(". ") else "_"
 
 
 def _tidy(part: str) -> str:
-    """A file or folder name that Windows takes too: no trailing dot or space, no device."""
+    """A name that Windows takes too: no control character, no trailing dot or space, no device."""
     part = part.translate(_FORBIDDEN).rstrip(". ") or "_"
     base, dot, rest = part.partition(".")
     return f"{base}_{dot}{rest}" if base.rstrip().upper() in _RESERVED else part

@@ -1,4 +1,4 @@
-"""Titles and cover put into a finished Ogg stream, whose encoder knows no pictures.
+"""Ogg's pages: titles and cover put into a finished stream, and whether a file was cut.
 
 Source: RFC 3533 (Ogg pages); Vorbis I specification, sections 4.2 and 5; RFC 7845, section 5 (Opus).
 """
@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
 _HEAD = struct.Struct("<4sBBqIIIB")  # magic, version, flags, position, serial, number, checksum, segments
 _CONTINUED = 1
+_LARGEST = _HEAD.size + 255 + 255 * 255  # bytes of a page
 _MIRROR = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
 
@@ -63,6 +65,24 @@ def with_comments(source: BinaryIO, comments: Sequence[bytes]) -> Iterator[bytes
     for page in pages:
         yield page.numbered(number)
         number += 1
+
+
+def ends_within_page(path: Path) -> bool:
+    """Whether an Ogg file stops in the middle of a page, as one that was cut does.
+
+    A page that ends the stream is no better sign: recordings of radio lack it.
+    """
+    with path.open("rb") as file:
+        file.seek(max(0, file.seek(0, 2) - _LARGEST))
+        tail = file.read()
+    start = tail.rfind(b"OggS\0")
+    if start < 0:  # what stands behind the stream is not our concern
+        return False
+    page = tail[start:]
+    if len(page) < _HEAD.size:
+        return True
+    count = page[_HEAD.size - 1]
+    return len(page) < _HEAD.size + count + sum(page[_HEAD.size : _HEAD.size + count])
 
 
 def _pages(source: BinaryIO) -> Iterator[_Page]:

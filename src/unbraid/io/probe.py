@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -113,7 +114,10 @@ def audio_stream(path: Path) -> Iterator[tuple[InputContainer, AudioStream]]:
         with container:
             if not container.streams.audio:
                 raise AudioError(f"{path.name} holds no audio; its streams are {_kinds(container)}")
-            yield container, container.streams.audio[0]
+            stream = container.streams.audio[0]
+            if stream.codec_context is None:  # no decoder has such a format
+                raise AudioError(f"{path.name} holds audio of an unknown codec; convert it to wav or flac")
+            yield container, stream
 
 
 def _opened(file: BinaryIO) -> InputContainer:
@@ -139,11 +143,25 @@ def _opened(file: BinaryIO) -> InputContainer:
     return av.open(file, "r", format="mp3", options=options, metadata_errors="replace")
 
 
+class AudioFile(io.BufferedReader):
+    """A file for decoders: a damaged header may send them nowhere, and their bindings would print a trace."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path.open("rb", 0))
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        """Move; −1 where that is impossible."""
+        try:
+            return super().seek(offset, whence)
+        except (OSError, ValueError, OverflowError):
+            return -1
+
+
 @contextmanager
 def _readable(path: Path) -> Iterator[BinaryIO]:
     """The file, open; each way in which it cannot be is one sentence."""
     try:
-        file = path.open("rb")
+        file = AudioFile(path)
     except (FileNotFoundError, NotADirectoryError):
         raise AudioError(f"{path} does not exist; check the name and the folder") from None
     except IsADirectoryError:
@@ -243,7 +261,7 @@ def _measured(info: AudioInfo) -> AudioInfo:
     """The same with the exact length, from libsndfile, or from a header that promises more."""
     import soundfile
 
-    with info.path.open("rb") as file:
+    with AudioFile(info.path) as file:
         try:
             with soundfile.SoundFile(file) as sound:
                 length = sound.frames

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import torch
@@ -90,17 +91,35 @@ def require_finite(samples: Tensor, name: str, *, offset: int, sample_rate: int)
         )
 
 
+def require_part(
+    start: float, duration: float | None, name: str, *, length: int | None, sample_rate: int
+) -> None:
+    """Refuse a part that a recording does not have.
+
+    Args:
+        start: Where it begins, in seconds.
+        duration: How long it is, in seconds; None: to the end.
+        name: Of the recording, for the sentence.
+        length: Samples that the recording has; None where only decoding can tell.
+        sample_rate: In Hz.
+
+    Raises:
+        UsageError: If it begins before or behind the recording, or holds no sample.
+    """
+    if not 0 <= start < math.inf or not (duration is None or 1 <= duration * sample_rate < math.inf):
+        much = "all" if duration is None else f"{duration:g} s"
+        raise UsageError(
+            f"{much} of {name} from {start:g} s on was asked for; the start must not be negative, the "
+            "duration must be at least one sample, and both must be finite"
+        )
+    if length is not None and start and round(start * sample_rate) >= length:
+        raise UsageError(
+            f"{name} was asked for from {clock(start)} on; it ends at {clock(length / sample_rate)}"
+        )
+
+
 def _blocks(info: AudioInfo, length: int, start: float, duration: float | None) -> Iterator[Audio]:
-    if not start >= 0 or not (duration is None or duration * info.sample_rate >= 1):
-        raise UsageError(
-            f"{duration} s from {start} s on were asked for; the start must not be negative, "
-            "and the duration must be at least one sample"
-        )
-    if info.length is not None and start and round(start * info.sample_rate) >= info.length:
-        raise UsageError(
-            f"{info.path.name} was asked for from {clock(start)} on; "
-            f"it ends at {clock(info.length / info.sample_rate)}"
-        )
+    require_part(start, duration, info.path.name, length=info.length, sample_rate=info.sample_rate)
     return _finite(info, arrays(info, length=length, start_seconds=start, duration_seconds=duration), start)
 
 

@@ -9,7 +9,7 @@ from unbraid.audio import Audio
 from unbraid.io.layouts import default_layout
 from unbraid.io.naming import track_name
 from unbraid.io.probe import AudioInfo, probe
-from unbraid.io.read import blocks, require_finite
+from unbraid.io.read import blocks, require_finite, require_part
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -56,6 +56,7 @@ def source_of(
 
     Raises:
         AudioError: If the file cannot be read, or samples in memory are NaN or infinite.
+        UsageError: If samples in memory do not have the part asked for; a file says so when it is read.
     """
     if isinstance(recording, Audio):
         return _in_memory(recording, start_seconds, duration_seconds)
@@ -71,11 +72,12 @@ def source_of(
 
 
 def _in_memory(audio: Audio, start_seconds: float, duration_seconds: float | None) -> Source:
-    rate = audio.sample_rate
+    rate, name = audio.sample_rate, "the audio in memory"
+    require_part(start_seconds, duration_seconds, name, length=audio.length, sample_rate=rate)
     start = round(start_seconds * rate)
     end = audio.length if duration_seconds is None else start + round(duration_seconds * rate)
     samples = audio.samples[:, start:end]
-    require_finite(samples, "the audio in memory", offset=start, sample_rate=rate)
+    require_finite(samples, name, offset=start, sample_rate=rate)
     block = 1 << 16
 
     def read() -> Iterator[Tensor]:

@@ -32,9 +32,34 @@ from unbraid.networks.layers.position import sinusoids, sinusoids_2d
 from unbraid.spec import ModelSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from torch import Tensor
+
+# Least and greatest: far beyond the published models, and small enough that no file can claim a network that
+# takes minutes to lay out or fills the memory.
+_RANGES: Mapping[str, tuple[float, float]] = {
+    "audio_channels": (1, 64),
+    "sample_rate": (1, 768_000),
+    "segment": (0, 600),
+    "n_fft": (16, 65536),
+    "channels": (1, 4096),
+    "growth": (1, 8),
+    "depth": (1, 4),
+    "kernel_size": (4, 128),
+    "stride": (2, 64),
+    "dconv_depth": (0, 16),
+    "dconv_comp": (1, 4096),
+    "dconv_init": (0, 1),
+    "freq_emb": (0, 100),
+    "bottom_channels": (0, 16384),
+    "t_layers": (0, 64),
+    "t_heads": (1, 1024),
+    "t_hidden_scale": (0.01, 64),
+    "t_dropout": (0, 1),
+    "rescale": (1e-6, 100),
+}
+_MOST_SOURCES = 64
 
 _CACHED = 2**20  # values refined at once; half and double were both slower on two server cores
 
@@ -91,21 +116,30 @@ class Config:
     rescale: float = 0.1
 
     def __post_init__(self) -> None:
+        found = [
+            f"{name} must be {least:g} to {greatest:g}, not {getattr(self, name)!s:.40}"
+            for name, (least, greatest) in _RANGES.items()
+            if not least <= getattr(self, name) <= greatest
+        ]
+        if len(self.sources) > _MOST_SOURCES:
+            found.append(f"sources must be at most {_MOST_SOURCES}, not {len(self.sources)}")
+        found = found or self._contradictions()
+        if found:
+            raise ConfigError(f"this makes no HT Demucs: {'; '.join(found)}")
+
+    def _contradictions(self) -> list[str]:
+        """Which rules between numbers, each in its range, are broken."""
         smallest = self.n_fft // 2 // self.stride ** (self.depth - 1)  # bins before the last encoder
         faults = {
             "channels must be at least dconv_comp": self.channels < self.dconv_comp,
-            "depth must be 1 to 4": not 1 <= self.depth <= 4,
-            "stride must be even and kernel_size twice that": self.stride < 2
-            or self.stride % 2 != 0
+            "stride must be even and kernel_size twice that": self.stride % 2 != 0
             or self.kernel_size != 2 * self.stride,
             "n_fft must be a multiple of 2 · stride^depth": self.n_fft % (2 * self.stride**self.depth) != 0,
             "n_fft must leave each encoder more bins than kernel_size": smallest <= self.kernel_size,
             "the transformer's channels must be a multiple of 4 and of t_heads": self.token_channels % 4 != 0
             or self.token_channels % self.t_heads != 0,
         }
-        found = [rule for rule, broken in faults.items() if broken]
-        if found:
-            raise ConfigError(f"this makes no HT Demucs: {'; '.join(found)} ({self})")
+        return [rule for rule, broken in faults.items() if broken]
 
     @property
     def deepest_channels(self) -> int:

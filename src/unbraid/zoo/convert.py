@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 FORMAT = "unbraid"
 FORMAT_VERSION = "1"
+# What reading a header that lies can end in.
+_MALFORMED = (SafetensorError, LookupError, ValueError, TypeError, ArithmeticError, RuntimeError, MemoryError)
 _SHOWN = 3  # names that an error lists of each kind
 
 
@@ -214,7 +216,7 @@ def _read_safetensors(path: Path) -> Package:
         if "klass" in header:
             args, kwargs = (json.loads(header[key], object_hook=_plain) for key in ("args", "kwargs"))
             return _demucs(path, header["klass"], args, kwargs, tensors)
-    except (SafetensorError, KeyError, ValueError, TypeError, RuntimeError, MemoryError) as error:
+    except _MALFORMED as error:
         raise WeightsError(f"{path.name} is damaged: {error!r}") from error
     raise WeightsError(
         f"{path.name} does not say which network its weights belong to; "

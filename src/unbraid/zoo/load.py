@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -135,7 +136,7 @@ def card_for(name_or_path: str | Path) -> Checkpoint | None:
     """
     if not _is_path(name_or_path):
         return catalog.card(str(name_or_path))
-    if not Path(name_or_path).is_file():
+    if not _is_file(Path(name_or_path)):
         raise UnknownModelError(
             f"no checkpoint is at {name_or_path}; models by name are {', '.join(catalog.list_models())}"
         )
@@ -164,7 +165,12 @@ def _is_path(name_or_path: str | Path) -> bool:
     path = Path(name_or_path)
     if isinstance(name_or_path, Path) or {"/", "\\"} & set(name_or_path) or path.suffix in SUFFIXES:
         return True
-    return name_or_path not in catalog.list_models() and path.is_file()
+    return name_or_path not in catalog.list_models() and _is_file(path)
+
+
+def _is_file(path: Path) -> bool:
+    """As `Path.is_file`, which raises for a name too long and in a folder that may not be entered."""
+    return os.path.isfile(path)  # noqa: PTH113 - see above
 
 
 def _resolve_path(path: Path) -> Resolved:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import json
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,8 +13,7 @@ import soundfile
 from unbraid.cli.main import main
 from unbraid.delivery import Separation
 from unbraid.errors import AudioError, MachineError, ModelError, UsageError
-from unbraid.io.formats import OutputFormat
-from unbraid.io.naming import expand, track_name
+from unbraid.io.naming import Input, places, track_name
 from unbraid.progress import OutputReady, Reporter, Stage
 from unbraid.separator import Separator
 
@@ -41,8 +39,8 @@ class FakeSeparator:
         bound.apply_defaults()
         self.asked = bound.arguments
         self.calls.append(dict(self.asked))
-        if self.asked["model"] == "gone":
-            raise ModelError("no source of gone could be reached")
+        if self.asked["model"] == "damaged.th":
+            raise ModelError("damaged.th is no checkpoint")
         self.name = self.asked["model"]
         self.stems = self.asked["stems"] or SOURCES
         for stem in self.stems:
@@ -55,21 +53,16 @@ class FakeSeparator:
     def __exit__(self, *_):
         pass
 
-    def outputs(self, path, template, *, out, format=OutputFormat(), parent=""):  # noqa: A002, B008 - as the real
-        names = {"model": self.name, "track": track_name(path), "ext": format.suffix}
-        return {stem: Path(out) / parent / expand(template, stem=stem, **names) for stem in self.stems}
-
     def to_files(self, *args, **kwargs):
         asked = inspect.signature(Separator.to_files).bind(self, *args, **kwargs)
         asked.apply_defaults()
         self.calls.append({key: value for key, value in asked.arguments.items() if key != "self"})
         return self._to_files(**self.calls[-1])
 
-    def _to_files(self, path, template, *, skip_existing, **asked):
-        stems = self.outputs(path, template, **{key: asked[key] for key in ("out", "format", "parent")})
-        track, sidecar = track_name(path), next(iter(stems.values())).with_name("unbraid.json")
-        if skip_existing and all(stem.exists() for stem in stems.values()):
-            return Separation(track, path, stems, sidecar, skipped=True)
+    def _to_files(self, path, template, *, out, format, parent, **_):  # noqa: A002 - as the real one
+        names = {"model": self.name, "stems": self.stems, "out": out, "suffix": format.suffix}
+        placed = places(Input(path, parent), template, **names)
+        track, stems, sidecar = track_name(path), placed.stems, placed.sidecar
         for stage in (Stage.MEASURE, Stage.SEPARATE, Stage.FINISH):
             reporter = Reporter(stage, track, 1000, self.asked["on_event"], self.asked["cancel"])
             for _hundredth in range(100):

@@ -54,7 +54,7 @@ def events(seconds, *, steps=1000, stage=Stage.SEPARATE, total=1000):
         yield Progress(stage, "song", step * 1000 // steps, total, seconds * step / steps)
 
 
-@pytest.mark.parametrize(("seconds", "most"), [(0.01, 1), (5, 3), (60, 11), (10_000, 11)])
+@pytest.mark.parametrize(("seconds", "most"), [(0.01, 1), (5, 3), (60, 10), (10_000, 10)])
 def test_plain_lines_come_once_a_tenth_and_never_in_a_rush(capsys, seconds, most):
     lines = console.Lines()
     for event in events(seconds):
@@ -71,7 +71,7 @@ def test_plain_lines_say_how_far_and_how_long_still(capsys):
         lines(event)
     said = capsys.readouterr().err.splitlines()
     assert said[3] == "song: separating (30 %, 1:10 left)"
-    assert len(said) == 11
+    assert len(said) == 10  # the stage itself, and 10 % to 90 %: its end is the start of the next
 
 
 def test_plain_lines_name_each_stage_and_each_file_once(capsys):
@@ -126,6 +126,20 @@ def test_bars_show_name_stage_and_time_left_and_clean_up(monkeypatch):
     assert shown.endswith("\x1b[2K")  # the last thing done is to wipe the line
 
 
+@pytest.mark.parametrize("columns", [60, 80, 200])
+def test_a_long_name_gives_way_to_how_far_and_how_long(monkeypatch, columns):
+    screen = Screen()
+    monkeypatch.setattr(sys, "stderr", screen)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", str(columns))
+    with console.display() as display:
+        display(Progress(Stage.SEPARATE, "歌 a name " * 30, 250, 1000, 1000.0))
+        display._bars.refresh()
+    assert "…: separating" in screen.getvalue()
+    assert "25 %" in screen.getvalue()
+    assert "50:00 left" in screen.getvalue()
+
+
 @pytest.mark.parametrize(
     ("stderr", "stdout", "quiet", "data", "kind"),
     [
@@ -162,6 +176,11 @@ def test_a_table_in_a_file_has_no_control_character_and_no_wrapped_line(monkeypa
         ["a" * 300, "b\\x1b[1m"],
         ["c", "歌"],
     ]
+
+
+def test_numbers_stand_below_each_other(capsys):
+    console.say_table(["song", "time"], [["a", "9:59"], ["b", "1:10:00"]], numbers=["time"])
+    assert capsys.readouterr().err.splitlines() == ["song     time", "a        9:59", "b     1:10:00"]
 
 
 def test_a_narrow_terminal_breaks_long_cells_only(monkeypatch):

@@ -75,7 +75,7 @@ def test_a_container_has_the_memory_it_was_given(monkeypatch, tmp_path):
     monkeypatch.setattr(checkup, "CGROUP_LIMIT", limit)
     check = checkup._memory()
     assert check.found.endswith("of 2.0 GB")
-    assert "--segment" in check.advice
+    assert check.advice == "close other programs"
 
 
 def test_the_checkup_leaves_nothing_behind(run, tmp_path):

@@ -31,12 +31,19 @@ def test_the_table_names_each_model_and_what_one_must_know(run, stored):
         assert f"  {', '.join(known.sources)}  " in row
         assert f"  {known.licence}  " in row
         assert row.endswith("  no")
-        assert f"{name}: trained on {known.training_data}; has seen: {known.contamination}" in said
+        assert f"{name}: trained on {known.training_data}; test data seen: {known.contamination}" in said
         for source, value in known.scores[0].values.items():
             assert f"{source} {value:.2f}" in row
         assert f"(a) {known.scores[0].metric}; {known.scores[0].dataset}" in said
     stored()
     assert any(line.endswith("  yes") for line in run("models").out.splitlines())
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["models", "--help"]])
+def test_no_commands_first_line_is_cut_on_a_usual_terminal(run, monkeypatch, arguments):
+    monkeypatch.setenv("COLUMNS", "80")
+    said = run(*arguments).out
+    assert "..." not in said.split("Commands:")[1].split("Examples:")[0]
 
 
 def test_json_holds_the_whole_card(run, stored):
@@ -93,7 +100,9 @@ def test_pull_offers_the_near_miss(run):
 
 
 def test_verify_says_of_each_model_whether_it_is_sound(run, stored, monkeypatch):
-    assert run("models", "verify").code == 0
+    nothing = run("models", "verify")
+    assert (nothing.code, nothing.out) == (0, "")
+    assert "no model is on disk; 'unbraid models pull" in nothing.err
     path = stored()
     monkeypatch.setattr("unbraid.zoo.cache.verify", lambda _: path)
     assert run("models", "verify").out == f"htdemucs: sound, {path}\n"

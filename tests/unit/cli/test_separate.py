@@ -8,6 +8,7 @@ import pytest
 from unbraid.cli.separate import GROUPS, separate
 from unbraid.io.formats import OutputFormat
 
+SHOWN = [param for param in separate.params if not getattr(param, "hidden", False)]
 STEMS = ("drums", "bass", "other", "vocals")
 
 
@@ -51,9 +52,9 @@ def test_a_misspelt_command_is_no_missing_file(run, song):
     ("arguments", "expected"),
     [
         ("", {}),
-        ("-n mdx", {"model": "mdx"}),
-        ("--name mdx", {"model": "mdx"}),
-        ("--model mdx", {"model": "mdx"}),
+        ("-n mine.th", {"model": "mine.th"}),
+        ("--name mine.th", {"model": "mine.th"}),
+        ("--model mine.th", {"model": "mine.th"}),
         ("--two-stems vocals", {"stems": ("vocals", "no_vocals")}),
         ("--stems vocals,rest", {"stems": ("vocals", "rest")}),
         ("--stems 'vocals, rest'", {"stems": ("vocals", "rest")}),
@@ -63,7 +64,7 @@ def test_a_misspelt_command_is_no_missing_file(run, song):
         ("--segment 3.5", {"segment_seconds": 3.5}),
         ("--seed 7", {"seed": 7}),
         ("--sum exact", {"sum": "exact"}),
-        ("-d cuda:1", {"device": "cuda:1"}),
+        ("-d cpu", {"device": "cpu"}),
         ("--threads 2", {"threads": 2}),
         ("--offline", {"offline": True}),
         ("--repo models", {"weights_folder": Path("models")}),
@@ -72,6 +73,7 @@ def test_a_misspelt_command_is_no_missing_file(run, song):
 )
 def test_each_option_reaches_the_front_door_and_no_other_changes(run, song, arguments, expected):
     song()
+    Path("mine.th").write_bytes(b"weights")
     usual = run("song.wav").calls[0]
     words = [word.strip("'") for word in arguments.replace(", ", ",").split()]
     made = run(*words, "--overwrite", "song.wav").calls[0]
@@ -150,12 +152,13 @@ def test_what_makes_no_sense_is_refused_in_one_sentence(run, song, tmp_path, arg
         ("song.wav --sum both", 2, "exact"),
         ("torn.wav", 3, "ends at"),
         ("missing.wav", 3, "does not exist"),
-        ("song.wav -n gone", 4, "could be reached"),
+        ("song.wav -n damaged.th", 4, "no checkpoint"),
         ("bulky.wav", 5, "full"),
         ("stopped.wav", 130, "stopped"),
     ],
 )
 def test_a_single_file_ends_with_the_exit_code_of_its_own_error(run, song, arguments, code, words):
+    Path("damaged.th").write_bytes(b"no weights")
     if arguments != "missing.wav":
         song(arguments.split()[0])
     ended = run(*arguments.split())
@@ -201,6 +204,7 @@ def test_the_summary_has_a_row_for_each_file_and_says_where_the_stems_are(run, s
     assert heading.split() == ["track", "duration", "time", "RTF", "gain", "residual", "result"]
     row = next(line for line in lines if line.startswith("first "))
     assert row.split() == ["first", "0:00", "0:00", "0.25", "-1.2", "dB", "-inf", "dB", "done"]
+    assert row.index("0.25") + 4 == heading.index("RTF") + 3  # numbers stand below each other
     assert any(line.startswith("torn.wav ") and line.endswith("failed") for line in lines)
     assert f"stems are in {Path('separated/htdemucs/first')}" in lines
 
@@ -252,7 +256,7 @@ def test_a_batch_with_one_existing_stem_is_refused_before_any_work(run, song):
     run("b.wav")
     ended = run("a.wav", "b.wav")
     assert ended.code == 2
-    assert len(ended.calls) == 1  # made, and never asked to write
+    assert not ended.calls  # no model was loaded
     assert not Path("separated/htdemucs/a").exists()
 
 
@@ -263,6 +267,55 @@ def test_skip_existing_separates_what_is_missing_only(run, song):
     ended = run("--json", "--skip-existing", "a.wav", "b.wav")
     assert [line["result"] for line in ended.lines] == ["skipped", "done"]
     assert ended.code == 0
+
+
+def test_where_all_stems_are_there_no_model_is_loaded(run, song):
+    song("album/a.wav")
+    song("album/b.wav")
+    run("album", "--two-stems", "vocals")
+    ended = run("album", "--two-stems", "vocals", "--skip-existing", "--json")
+    assert (ended.code, ended.calls) == (0, [])
+    assert [line["result"] for line in ended.lines] == ["skipped", "skipped"]
+    assert Path(ended.lines[0]["stems"]["no_vocals"]).read_bytes() == b"new"
+    assert "2 of 2 left out" in ended.err
+    assert run("album", "--skip-existing").calls  # of other stems, not all are there
+
+
+def test_a_checkpoint_of_ones_own_is_asked_for_its_stems(run, song):
+    song()
+    Path("mine.th").write_bytes(b"weights")
+    assert run("song.wav", "-n", "mine.th").code == 0
+    ended = run("song.wav", "-n", "mine.th", "--skip-existing")
+    assert len(ended.calls) == 1  # made, and never asked to write
+    assert "1 of 1 left out" in ended.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        ("-n htdemuc", 4, "did you mean htdemucs"),
+        ("-n away/mine.th", 4, "no checkpoint is at away/mine.th; models by name are htdemucs"),
+        ("--stems vocal", 2, "did you mean vocals"),
+        ("--two-stems rest", 2, "no_rest"),
+        ("-d toaster", 2, "try auto"),
+        ("--filename {stem}/{artist}", 2, "{track}"),
+    ],
+)
+@pytest.mark.parametrize("file", ["missing.wav", "text.wav", "song.wav"])
+def test_a_bad_option_is_told_before_any_file_is_looked_at(run, song, file, arguments, code, words):
+    song()
+    Path("text.wav").write_text("no sound in here")
+    ended = run(file, *arguments.split())
+    assert (ended.code, ended.calls, len(ended.err.splitlines())) == (code, [], 1)
+    assert words in ended.err
+
+
+def test_the_same_command_a_second_time_takes_no_stem_for_a_song(run, song):
+    song("song.wav")
+    song("disc/song.wav")
+    first = run(".")
+    assert run(".", "--overwrite").code == first.code == 0
+    assert sorted(stems_of("separated")) == sorted(2 * STEMS)
 
 
 def test_two_inputs_with_one_output_are_refused_before_any_work(run, song):
@@ -300,7 +353,7 @@ def test_start_and_duration_are_passed_in_seconds(run, song):
 
 def test_every_option_stands_in_exactly_one_group_of_the_help():
     grouped = [name for names in GROUPS.values() for name in names]
-    options = [param.name for param in separate.params if param.name != "files"]
+    options = [param.name for param in SHOWN if param.name != "files"]
     assert sorted(grouped) == sorted(options)
 
 
@@ -309,7 +362,7 @@ def test_help_names_every_option_with_its_default(run):
     for heading in GROUPS:
         assert f"\n{heading}:\n" in ended.out
     said = " ".join(ended.out.split())
-    assert said.count("[default: ") == len(separate.params) - 1
+    assert said.count("[default: ") == len(SHOWN) - 1
     for words in (
         "--two-stems vocals song.mp3",
         "{model}/{track}/{stem}.{ext}",

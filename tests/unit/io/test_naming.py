@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unbraid.errors import UsageError
-from unbraid.io.naming import Input, check_collisions, expand, inputs, track_name
+from unbraid.errors import MachineError, UsageError
+from unbraid.io.naming import Input, check_collisions, expand, inputs, places, track_name
+from unbraid.io.probe import probe
 
 DEFAULT = "{model}/{track}/{stem}.{ext}"
 names = st.text(st.characters(blacklist_categories=["Cs"]), max_size=300)
@@ -159,6 +160,45 @@ def test_a_folder_gives_all_audio_in_it_and_where_it_was(tree):
     assert [item.parent for item in inputs([str(tree / "music")])] == ["", "", "sub", "sub/deep"]
 
 
+STEMS = ("music/stems/m/a/vocals.wav", "music/stems/sub/m/c/vocals.wav")
+
+
+@pytest.fixture
+def separated(tree):
+    """The same folder after it was separated into `music/stems`."""
+    for name in STEMS:
+        (tree / name).parent.mkdir(parents=True)
+        (tree / name).write_text("x")
+    return tree
+
+
+@pytest.mark.usefixtures("separated")
+@pytest.mark.parametrize("argument", ["music", "./music/../music", "music/**/*.[wfmM]*", "."])
+@pytest.mark.parametrize("stems", ["music/stems", "./music/sub/../stems"])
+def test_stems_of_an_earlier_run_are_no_songs(argument, stems):
+    names = sorted(item.path.name for item in inputs([argument], stems=Path(stems)))
+    assert names == ["a.flac", "b.wav", "c.MP3", "film.mkv"]
+    assert len(inputs([argument])) == len(names) + len(STEMS)
+
+
+@pytest.mark.usefixtures("separated")
+def test_stems_that_are_asked_for_are_taken():
+    stems = Path("music/stems")
+    for arguments in (["music/stems"], ["music/stems/**/*.wav"], list(STEMS)):
+        assert sorted(item.path.as_posix() for item in inputs(arguments, stems=stems)) == sorted(STEMS)
+    assert (
+        len(inputs(["music"], stems=Path())) == 6
+    )  # the output folder is the one that is searched, or above it
+
+
+def test_a_folder_that_holds_nothing_but_stems_is_refused_and_says_so(separated, monkeypatch):
+    monkeypatch.chdir(separated / "music/stems/m")
+    with pytest.raises(UsageError, match=r"no audio .* beside the stems in a, nor"):
+        inputs(["."], stems=Path("a"))
+    with pytest.raises(UsageError, match="no file fits"):
+        inputs(["*/*.wav"], stems=Path("a"))
+
+
 @pytest.mark.usefixtures("tree")
 def test_files_are_taken_as_they_are_given():
     assert inputs(["music/x.txt", "music/b.wav"]) == [Input(Path("music/x.txt")), Input(Path("music/b.wav"))]
@@ -167,6 +207,16 @@ def test_files_are_taken_as_they_are_given():
 @pytest.mark.usefixtures("tree")
 def test_a_file_that_does_not_exist_fails_later_and_alone():
     assert inputs(["none.wav", "music/b.wav"]) == [Input(Path("none.wav")), Input(Path("music/b.wav"))]
+
+
+def test_a_name_too_long_for_any_disk_fails_later_too():
+    assert inputs(["n" * 5000]) == [Input(Path("n" * 5000))]
+    with pytest.raises(MachineError, match="cannot be opened: File name too long"):
+        probe("n" * 5000)
+
+
+def test_control_characters_of_a_template_never_reach_a_name():
+    assert filled("{track}\n/\x1b[31m\0{stem}.{ext}", track="a", stem="b") == "a_/_[31m_b.wav"
 
 
 @pytest.mark.usefixtures("tree")
@@ -201,6 +251,37 @@ def test_a_folder_or_pattern_without_audio_is_refused():
         inputs(["music/empty"])
     with pytest.raises(UsageError, match=r"no file fits music/\*\.ogg"):
         inputs(["music/*.ogg"])
+
+
+# --- places -------------------------------------------------------------------------------------------
+
+
+def test_stems_and_their_sidecar_go_below_the_folder_of_their_track(tmp_path):
+    found = places(
+        Input(Path("in/disc/a.mp3"), "disc"),
+        "{model}/{track}/{stem}.{ext}",
+        model="m",
+        stems=("vocals", "rest"),
+        out=tmp_path,
+        suffix=".flac",
+    )
+    folder = tmp_path / "disc/m/a"
+    assert found.stems == {"vocals": folder / "vocals.flac", "rest": folder / "rest.flac"}
+    assert found.sidecar == folder / "unbraid.json"
+
+
+def test_stems_are_all_there_only_if_each_is(tmp_path):
+    named = {"model": "m", "stems": ("a", "b"), "out": tmp_path, "suffix": "wav"}
+    found = places(Input(Path("song.wav")), "{stem}.{ext}", **named)
+    for path in found.stems.values():
+        assert not found.are_taken
+        path.write_text("x")
+    assert found.are_taken
+
+
+def test_a_template_that_names_all_stems_alike_is_refused(tmp_path):
+    with pytest.raises(UsageError, match=r"put \{stem\} in it"):
+        places(Input(Path("a.wav")), "{track}.{ext}", model="m", stems="ab", out=tmp_path, suffix="wav")
 
 
 # --- collisions ---------------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import os
 import struct
 from pathlib import Path
@@ -13,8 +14,10 @@ import signals
 from unbraid.audio import Audio
 from unbraid.errors import AudioError, MachineError, NonFiniteAudioError, UsageError
 from unbraid.io.decode import exact_length
+from unbraid.io.ogg import ends_within_page
 from unbraid.io.probe import probe
 from unbraid.io.read import blocks, read, require_finite
+from unbraid.io.source import source_of
 from unbraid.io.write import write
 
 
@@ -230,11 +233,30 @@ def test_a_start_beyond_the_end_says_where_the_end_is(tmp_path, name):
             read(path, start_seconds=start)
 
 
-@pytest.mark.parametrize(("start", "duration"), [(-1.0, None), (float("nan"), None), (0.0, 0.0), (0.0, -2.0)])
-def test_a_span_of_nothing_is_refused_before_reading(tmp_path, start, duration):
-    path = write(Audio(signals.noise(100), 48000), tmp_path / "a.wav")
+@pytest.mark.parametrize(
+    ("start", "duration"),
+    [
+        (-1.0, None),
+        (float("nan"), None),
+        (float("inf"), None),
+        (0.0, 0.0),
+        (0.0, -2.0),
+        (0.0, float("nan")),
+        (0.0, float("inf")),
+    ],
+)
+def test_a_span_of_nothing_or_without_end_is_refused_before_reading(tmp_path, start, duration):
+    audio = Audio(signals.noise(100), 48000)
+    path = write(audio, tmp_path / "a.wav")
     with pytest.raises(UsageError, match="at least one sample"):
         blocks(path, start_seconds=start, duration_seconds=duration)
+    with pytest.raises(UsageError, match=r"the audio in memory .* at least one sample"):
+        source_of(audio, start_seconds=start, duration_seconds=duration)
+
+
+def test_a_start_beyond_the_end_of_samples_in_memory_says_where_the_end_is():
+    with pytest.raises(UsageError, match=r"the audio in memory .* ends at 0:00\.002"):
+        source_of(Audio(signals.noise(100), 48000), start_seconds=1.0)
 
 
 # --- what is not right --------------------------------------------------------------------------------
@@ -309,6 +331,50 @@ def test_a_file_that_was_cut_says_where_it_ends(tmp_path, suffix, subtype):
         read(path)
     assert probe(path).length == 80000
     assert read(path, duration_seconds=1.5).length == 12000
+
+
+@pytest.mark.parametrize("name", ["ogg", "opus"])
+def test_an_ogg_that_was_cut_within_a_page_says_where_it_ends(tmp_path, name):
+    path = write(Audio(signals.noise(480000), 48000), tmp_path / f"a.{name}")
+    whole = path.read_bytes()
+    last_page = whole.rindex(b"OggS")
+    path.write_bytes(whole[: len(whole) // 3])
+    with pytest.raises(AudioError, match=r"ends at [23]\.\d s: the file was cut"):
+        read(path)
+    assert read(path, duration_seconds=1.5).length == 72000
+    for rest in (b"", b"TAG".ljust(128)):  # as a recording of radio ends, and as an old tag follows
+        path.write_bytes(whole[:last_page] + rest)
+        assert 240000 < read(path).length < 480000
+
+
+@pytest.mark.parametrize("kept", range(1, 60, 4))
+def test_every_cut_within_the_last_page_of_an_ogg_is_seen(tmp_path, kept):
+    path = write(Audio(signals.noise(480000), 48000), tmp_path / "a.ogg")
+    assert not ends_within_page(path)
+    os.truncate(path, path.read_bytes().rindex(b"OggS") + 5 + kept)
+    assert ends_within_page(path)
+
+
+def test_a_codec_that_nobody_knows_is_said_so(tmp_path):
+    path = write(Audio(signals.noise(1000), 48000), tmp_path / "a.wav", bits="16")
+    patched(path, 20, b"\x34\x12")  # the format's number in the header
+    with pytest.raises(AudioError, match=r"a\.wav holds audio of an unknown codec"):
+        probe(path)
+
+
+@pytest.mark.parametrize("at", range(4, 64))
+@pytest.mark.parametrize("suffix", ["wav", "aiff", "caf", "flac", "m4a", "ogg", "mp3"])
+def test_a_damaged_header_ends_in_samples_or_one_sentence(tmp_path, capfd, suffix, at):
+    path = tmp_path / f"a.{suffix}"
+    audio = signals.noise(3000, gain=0.05)
+    if suffix in ("aiff", "caf"):
+        soundfile.write(path, audio.T.numpy(), 44100, subtype="PCM_16")
+    else:
+        write(Audio(audio, 44100), path)
+    patched(path, at, b"\xff")
+    with contextlib.suppress(AudioError):
+        assert torch.isfinite(read(path).samples).all()
+    assert capfd.readouterr() == ("", "")  # no trace from within a decoder
 
 
 def test_an_mp3_that_was_cut_says_where_it_ends(tmp_path):

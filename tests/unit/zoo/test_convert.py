@@ -18,6 +18,7 @@ from unbraid.zoo.convert import Package, fingerprint, read, require_fit, skeleto
 from unbraid.zoo.keymaps.demucs_package import configuration
 
 KLASS = "demucs.htdemucs.HTDemucs"
+NO_FRACTION = '{"segment": {"_type": "fraction", "numerator": 9, "denominator": 0}}'
 
 
 @pytest.fixture
@@ -223,6 +224,8 @@ def test_of_many_faults_a_few_are_shown(package):
         ({"klass": KLASS}, "damaged"),
         ({"klass": KLASS, "args": "[", "kwargs": "{}"}, "damaged"),
         ({"klass": KLASS, "args": "[]", "kwargs": "7"}, "arguments are not those"),
+        ({"klass": KLASS, "args": "[]", "kwargs": NO_FRACTION}, "damaged: ZeroDivisionError"),
+        ({"klass": KLASS, "args": "[]", "kwargs": "[" * 10**5}, "damaged: RecursionError"),
         ({"format": "unbraid"}, "damaged"),
         ({"format": "unbraid", "format_version": "2", "name": "a"}, "format version 2; this Unbraid reads 1"),
     ],
@@ -234,7 +237,17 @@ def test_a_header_that_does_not_explain_the_file_is_refused(header, words, tmp_p
 
 
 @pytest.mark.parametrize(
-    "config", [{"channels": "many"}, {"kazoo": 1}, {"depth": 0}, {"channels": 10**9}, {"growth": -1}]
+    "config",
+    [
+        {"channels": "many"},
+        {"kazoo": 1},
+        {"depth": 0},
+        {"channels": 10**9},
+        {"growth": -1},
+        {"t_layers": 10**6},
+        {"n_fft": 2**62},
+        {"segment": "1e999999999"},
+    ],
 )
 def test_a_network_that_cannot_be_is_refused_before_it_takes_memory(config, package, tmp_path):
     impossible = {**package.config, **config}

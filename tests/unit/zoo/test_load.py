@@ -109,7 +109,7 @@ def test_a_model_from_the_users_folder_needs_no_connection(card, th, server, tin
     assert caches.is_on_disk(card)
 
 
-@pytest.mark.parametrize("asked", ["missing.th", "folder/tiny", "./tiny", "a.safetensors"])
+@pytest.mark.parametrize("asked", ["missing.th", "folder/tiny", "./tiny", "a.safetensors", "a/" + "n" * 5000])
 def test_a_path_without_a_file_is_said_to_be_one(asked):
     with pytest.raises(UnknownModelError, match="no checkpoint is at "):
         load(asked)
