@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -167,7 +168,7 @@ def _readable(path: Path) -> Iterator[BinaryIO]:
     except IsADirectoryError:
         raise AudioError(f"{path} is a folder where one audio file is needed") from None
     except PermissionError:
-        if path.is_dir():  # Windows says so of a folder
+        if os.path.isdir(path):  # noqa: PTH112 - Windows says so of a folder; pathlib may refuse to look
             raise AudioError(f"{path} is a folder where one audio file is needed") from None
         raise MachineError(f"{path} may not be read by this user; change its permissions") from None
     except OSError as error:

@@ -78,7 +78,9 @@ def lock_of(model: str | Checkpoint, *, cache: Path | None = None) -> Path:
 
 def is_on_disk(model: str | Checkpoint, *, cache: Path | None = None) -> bool:
     """Whether a model's weights are in the cache; `verify` says whether they are sound."""
-    return path_of(model, cache=cache).is_file()
+    path = path_of(model, cache=cache)
+    with usable(path.parent):
+        return path.is_file()
 
 
 def verify(model: str | Checkpoint, *, cache: Path | None = None) -> Path:
@@ -99,7 +101,7 @@ def verify(model: str | Checkpoint, *, cache: Path | None = None) -> Path:
 
     known = model if isinstance(model, Checkpoint) else catalog.card(model)
     path = path_of(known, cache=cache)
-    if not path.is_file():
+    if not is_on_disk(known, cache=cache):
         raise WeightsError(f"{known.name} is not on disk: {path} does not exist; fetch it first")
     read(path).require(known.fingerprint)
     return path
@@ -141,17 +143,17 @@ def prune(*, cache: Path | None = None, dry_run: bool = False) -> Pruned:
 
 
 @contextlib.contextmanager
-def writing(folder: Path) -> Iterator[None]:
-    """Turn the system's refusals to write in the cache into one sentence.
+def usable(folder: Path) -> Iterator[None]:
+    """Turn the system's refusals to read or write in the cache into one sentence.
 
     Raises:
-        MachineError: If the disk is full, the folder is read-only, or the like.
+        MachineError: If the disk is full, the folder is read-only or closed to this user, or the like.
     """
     try:
         yield
     except OSError as error:
         raise MachineError(
-            f"cannot write in {folder}: {error.strerror or error}; make room or the permission, "
+            f"cannot use {folder}: {error.strerror or error}; make room or the permission, "
             "or name another cache folder in the environment variable UNBRAID_CACHE"
         ) from error
 
@@ -159,7 +161,8 @@ def writing(folder: Path) -> Iterator[None]:
 def _folders(cache: Path | None) -> list[Path]:
     """The folder of each model in the cache."""
     models = root(cache) / "models"
-    return sorted(path for path in models.iterdir() if path.is_dir()) if models.is_dir() else []
+    with usable(models):
+        return sorted(path for path in models.iterdir() if path.is_dir()) if models.is_dir() else []
 
 
 def _stale(folder: Path, known: set[Path]) -> list[Path]:
@@ -181,7 +184,7 @@ def _size(path: Path) -> int:
 
 def _remove(path: Path) -> None:
     """Remove a file or a folder."""
-    with writing(path.parent):
+    with usable(path.parent):
         if path.is_dir():
             shutil.rmtree(path)
         else:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from unbraid.errors import Cancelled, DownloadError, UsageError, WeightsError
+from unbraid.errors import Cancelled, DownloadError, MachineError, UsageError, WeightsError
 from unbraid.progress import Reporter, Stage
 from unbraid.zoo import cache as caches
 from unbraid.zoo import mirrors
@@ -81,7 +81,7 @@ def fetch(
         UsageError: If `folder` is no folder.
         DownloadError: If no source could be reached, each with its reason; or offline, what would help.
         WeightsError: If the user's folder has a file of the right name whose weights are others.
-        MachineError: If the cache cannot be written to.
+        MachineError: If the cache cannot be written to, or a folder not be read.
         Cancelled: If `cancel` is set.
     """
     place = caches.path_of(checkpoint, cache=cache)
@@ -89,11 +89,11 @@ def fetch(
         found = _in_folder(checkpoint, folder)
         if found is not None:
             return found if found.name == place.name else _store(checkpoint, found, place, str(found))
-    if place.is_file():
+    if caches.is_on_disk(checkpoint, cache=cache):
         return place
     if offline:
         raise DownloadError(_offline_advice(checkpoint, folder or place.parent))
-    with caches.writing(place.parent):
+    with caches.usable(place.parent):
         place.parent.mkdir(parents=True, exist_ok=True)
         with locked(caches.lock_of(checkpoint, cache=cache), cancel):
             if not place.is_file():
@@ -254,7 +254,7 @@ def _store(checkpoint: Checkpoint, raw: Path, place: Path, source: str) -> Path:
 
     package = read(raw)
     package.require(checkpoint.fingerprint)
-    with caches.writing(place.parent):
+    with caches.usable(place.parent):
         place.parent.mkdir(parents=True, exist_ok=True)
         write(
             dataclasses.replace(
@@ -271,9 +271,12 @@ def _store(checkpoint: Checkpoint, raw: Path, place: Path, source: str) -> Path:
 
 def _in_folder(checkpoint: Checkpoint, folder: Path) -> Path | None:
     """A file of the user's that holds the weights: the zoo's own, or one with a source's hash or name."""
-    if not folder.is_dir():
-        raise UsageError(f"{folder} was given as the folder of weights, but it is no folder")
-    files = [path for path in sorted(folder.iterdir()) if path.suffix in SUFFIXES and path.is_file()]
+    try:
+        files = [path for path in sorted(folder.iterdir()) if path.suffix in SUFFIXES and path.is_file()]
+    except (FileNotFoundError, NotADirectoryError):
+        raise UsageError(f"{folder} was given as the folder of weights, but it is no folder") from None
+    except OSError as error:
+        raise MachineError(f"the folder of weights {folder} cannot be read: {error.strerror}") from error
     for path in files:
         if path.name == f"{checkpoint.fingerprint}.safetensors":
             return path

@@ -115,9 +115,25 @@ def test_a_refusal_of_the_system_is_one_sentence_with_a_way_out(tmp_path):
 
     with (
         pytest.raises(MachineError, match=r"No space left on device; .*UNBRAID_CACHE"),
-        caches.writing(tmp_path),
+        caches.usable(tmp_path),
     ):
         refuse()
+
+
+@pytest.mark.parametrize("ask", [caches.is_on_disk, caches.verify])
+def test_a_cache_that_may_not_be_read_is_the_machines_matter(cache, monkeypatch, ask):
+    def refuse(*_):
+        raise PermissionError(13, "Permission denied")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "is_file", refuse)
+        with pytest.raises(MachineError, match=rf"cannot use {cache}.*Permission denied"):
+            ask("htdemucs")
+    (cache / "models").mkdir(parents=True)
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "iterdir", refuse)
+        with pytest.raises(MachineError, match=rf"cannot use {cache}.*Permission denied"):
+            caches.prune()
 
 
 def test_only_one_holds_a_lock_and_the_next_waits_for_it(tmp_path):

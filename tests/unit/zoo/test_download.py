@@ -268,6 +268,15 @@ def test_a_folder_that_is_none_is_said(card, tmp_path):
         fetch(card, folder=tmp_path / "missing")
 
 
+def test_a_folder_of_weights_that_may_not_be_read_is_the_machines_matter(card, tmp_path, monkeypatch):
+    def refuse(*_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("pathlib.Path.iterdir", refuse)
+    with pytest.raises(MachineError, match=f"{tmp_path} cannot be read: Permission denied"):
+        fetch(card, folder=tmp_path, offline=True)
+
+
 def test_cancelling_keeps_what_has_come(card, server, tiny):
     stop = threading.Event()
 
