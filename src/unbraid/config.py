@@ -6,7 +6,7 @@ import dataclasses
 import re
 from enum import Enum
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin
 
 import cattrs
 from cattrs.errors import ForbiddenExtraKeysError
@@ -15,7 +15,7 @@ from cattrs.gen import make_dict_structure_fn
 from unbraid.errors import ConfigError, did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 T = TypeVar("T")
 
@@ -25,7 +25,7 @@ def _fraction(value: object, _: type) -> Fraction:
     # Not every text that Fraction takes: "1e999999999" in a foreign file's header would fill the memory.
     if isinstance(value, str) and not re.fullmatch(r"-?\d{1,12}([./]\d{1,12})?", value):
         raise TypeError(f"{value[:40]!r} is no fraction such as '39/5' or '7.8'")
-    if isinstance(value, (str, int, float, Fraction)):
+    if isinstance(value, (str, int, float, Fraction)) and not isinstance(value, bool):
         return Fraction(value).limit_denominator(1_000_000)
     raise TypeError(f"{value!r} is no fraction")
 
@@ -41,7 +41,24 @@ def _exact(value: object, kind: type) -> Any:
     raise TypeError(f"{value!r} is no {kind.__name__}")
 
 
+def _is_tuple(kind: Any) -> bool:
+    return get_origin(kind) is tuple
+
+
+def _tuples(kind: Any) -> Callable[[object, Any], Any]:
+    """From a list or a tuple only: a text would become a tuple of its letters."""
+    item = get_args(kind)[0]
+
+    def convert(value: object, _: Any) -> tuple[Any, ...]:
+        if not isinstance(value, (list, tuple)):
+            raise TypeError(f"{value!r} is no list")
+        return tuple(_converter.structure(entry, item) for entry in value)
+
+    return convert
+
+
 _converter = cattrs.Converter(forbid_extra_keys=True)
+_converter.register_structure_hook_factory(_is_tuple, _tuples)
 for _kind in (int, float, bool, str):
     _converter.register_structure_hook(_kind, _exact)
 _converter.register_structure_hook(Fraction, _fraction)

@@ -23,7 +23,6 @@ from unbraid.io.write import Writer
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
-    from types import TracebackType
 
     from torch import Tensor
     from typing_extensions import Self
@@ -155,12 +154,7 @@ class Delivery:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is not None:
             self._abort()
         elif self._spool:
@@ -210,7 +204,8 @@ class Delivery:
         """Write what is known about the stems beside them, as JSON."""
         draft = Draft(path)
         try:
-            draft.write((json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode())
+            text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+            draft.write(text.encode("utf-8", "backslashreplace"))  # a file's name may be no Unicode
             draft.place()
         except BaseException:
             draft.discard()

@@ -33,7 +33,6 @@ from unbraid.zoo.load import network, resolve
 if TYPE_CHECKING:
     import threading
     from collections.abc import Iterator, Mapping, Sequence
-    from types import TracebackType
 
     from typing_extensions import Self
 
@@ -109,7 +108,7 @@ class Separator:
             overlap=scored_overlap if overlap is None else overlap,
             shifts=max(1, shifts),
             seed=seed,
-            segment=None if segment_seconds is None else int(segment_seconds * self.spec.sample_rate),
+            segment=None if segment_seconds is None else _samples(segment_seconds, self.spec),
         )
         self._backend = EagerBackend(loaded, self.spec, runtime)
         self._runtime = runtime
@@ -122,12 +121,7 @@ class Separator:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -314,6 +308,11 @@ class Separator:
             listener=self._on_event,
             cancel=self._cancel,
         )
+
+
+def _samples(segment_seconds: float, spec: ModelSpec) -> int:
+    """A segment in samples; what is longer than any is only just too long, whatever number it is."""
+    return int(min(segment_seconds * spec.sample_rate, spec.segment + 1))
 
 
 def _format(wanted: OutputFormat | str) -> OutputFormat:

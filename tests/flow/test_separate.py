@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 import threading
 from types import SimpleNamespace
 
@@ -300,6 +302,16 @@ def test_a_folder_that_is_a_file_is_said_so_and_no_folder_is_left(song, tmp_path
     with unbraid.Separator("shares") as separator, pytest.raises(MachineError, match="cannot be written"):
         separator.to_files(song(noise(9001)), out=tmp_path / "out")
     assert leftovers(tmp_path) == ["out", "song.wav"]
+
+
+@pytest.mark.usefixtures("network")
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux takes any bytes as a name")
+def test_a_name_that_is_no_unicode_is_separated_like_any_other(song, tmp_path):
+    strange = tmp_path / os.fsdecode(b"\xff\xfea.wav")
+    song(noise(9001)).rename(strange)
+    with unbraid.Separator("shares") as separator:
+        made = separator.to_files(strange, out=tmp_path / "out")
+    assert json.loads(made.sidecar.read_text())["length"] == 9001
 
 
 @pytest.mark.usefixtures("network")

@@ -39,8 +39,11 @@ NOT_THE_NAME = 46  # columns of ": separating", a short bar, "100 %", "1:02:05 l
 LINE_EVERY_SECONDS = 2.0  # plain lines of one stage are at least this far apart
 
 
-def survive_odd_names() -> None:
-    """Make both streams write any text: what their encoding cannot hold is escaped, never an exception."""
+def survive_odd_streams() -> None:
+    """Make both streams take any text: what they cannot encode is escaped, what is closed swallows all."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115 - for good
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import signal
+import sys
 import threading
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,8 @@ def interruptible() -> Iterator[threading.Event]:
     """An event that Ctrl-C (or a polite kill) sets while it raises KeyboardInterrupt.
 
     Both, because an exception that rises inside a decoder's callback is swallowed there: then the event
-    stops the work at its next step. Further signals are ignored, so that nothing disturbs the tidying up.
+    stops the work at its next step, and nobody needs to be told of the exception. Further signals are
+    ignored, so that nothing disturbs the tidying up.
     """
     cancel = threading.Event()
 
@@ -26,9 +28,17 @@ def interruptible() -> Iterator[threading.Event]:
             cancel.set()
             raise KeyboardInterrupt
 
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    def report(unraisable: sys.UnraisableHookArgs) -> None:
+        if unraisable.exc_type is not KeyboardInterrupt:
+            reported(unraisable)
+
+    # SIGHUP, where there is one: the terminal was closed.
+    numbers = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    before = {number: signal.signal(number, stop) for number in numbers}
+    reported, sys.unraisablehook = sys.unraisablehook, report
     try:
         yield cancel
     finally:
+        sys.unraisablehook = reported
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -18,7 +18,7 @@ import click
 from unbraid._version import __version__
 from unbraid.cli import console
 from unbraid.cli.options import SETTINGS
-from unbraid.errors import Cancelled, UnbraidError, UsageError, did_you_mean
+from unbraid.errors import Cancelled, MachineError, UnbraidError, UsageError, did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -109,7 +109,7 @@ def main(arguments: Sequence[str]) -> int:
         The exit code.
     """
     debug, arguments = _without_debug(arguments)
-    console.survive_odd_names()
+    console.survive_odd_streams()
     with _logging(debug=debug):
         try:
             code = unbraid.main(arguments, prog_name="unbraid", standalone_mode=False)
@@ -135,6 +135,9 @@ def _refusal(error: Exception) -> int:
     if isinstance(error, UnbraidError):
         console.fail(str(error))
         return error.exit_code
+    if isinstance(error, OSError) and error.strerror:  # the system's refusal, which no layer has put in words
+        console.fail(f"{error.filename or 'the output'}: {error.strerror}")
+        return MachineError.exit_code
     console.fail(f"this is a bug: {type(error).__name__}: {error}; run again with --debug to see where")
     return UnbraidError.exit_code
 

@@ -21,7 +21,7 @@ SETTINGS: dict[str, Any] = {
     "show_default": True,
     "max_content_width": 100,
 }
-_TIME = re.compile(r"(?:(\d+):)??(?:(\d+):)?(\d+(?:\.\d*)?)", re.ASCII)
+_TIME = re.compile(r"(?:(\d{1,9}):)??(?:(\d{1,9}):)?(\d{1,9}(?:\.\d{0,9})?)", re.ASCII)
 
 
 def parse_time(text: str) -> float:

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from unbraid.spec import ModelSpec
 
 
+_MOST_OVERLAP = 0.99  # a hundred passes over each sample; beyond it a typing error costs days
+
+
 class Window(str, Enum):
     """How a segment's samples count where segments overlap."""
 
@@ -109,7 +112,7 @@ class Plan:
 
         Args:
             spec: What the network says of itself.
-            overlap: Share of a core that the next one covers again, from 0 up to but not 1.
+            overlap: Share of a core that the next one covers again, from 0 to 0.99.
             shifts: Passes to average, each displaced by up to half a second.
             seed: Of the shifts.
             segment: Samples at once; None: as many as the network was trained on.
@@ -124,9 +127,10 @@ class Plan:
         >>> Plan.for_spec(ModelSpec(("vocals",), 44100, 2, segment=1000)).stride
         750
         """
-        if not 0 <= overlap < 1:
+        if not 0 <= overlap <= _MOST_OVERLAP:
             raise PlanError(
-                f"an overlap of {overlap} was asked for; it is a share of a segment, from 0 to below 1"
+                f"an overlap of {overlap} was asked for; it is a share of a segment, "
+                f"from 0 to {_MOST_OVERLAP}"
             )
         segment = spec.segment if segment is None else segment
         if segment > spec.segment or segment <= 2 * spec.context:

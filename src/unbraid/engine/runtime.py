@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+_MOST_THREADS = 1024  # far above what helps; tens of thousands crash the OpenMP runtime below torch
+
+
 @dataclass(frozen=True, slots=True)
 class Runtime:
     """What decides the speed.
@@ -24,7 +27,7 @@ class Runtime:
         batch_size: Segments given to the network at once.
 
     Raises:
-        UsageError: If threads or batch size are below 1.
+        UsageError: If threads or batch size are below 1, or threads beyond all sense.
     """
 
     device: str = "auto"
@@ -32,9 +35,10 @@ class Runtime:
     batch_size: int = 1
 
     def __post_init__(self) -> None:
-        if (self.threads is not None and self.threads < 1) or self.batch_size < 1:
+        if (self.threads is not None and not 1 <= self.threads <= _MOST_THREADS) or self.batch_size < 1:
             raise UsageError(
-                f"{self.threads} threads and a batch of {self.batch_size} were asked for; both start at 1"
+                f"{self.threads} threads and a batch of {self.batch_size} were asked for; both start at 1, "
+                f"and there can be {_MOST_THREADS} threads"
             )
 
     def torch_device(self) -> torch.device:

@@ -42,7 +42,7 @@ def test_json_never_holds_what_json_lacks(capsys):
 def test_any_text_reaches_a_stream_of_any_encoding(monkeypatch, encoding):
     raw = io.BytesIO()
     monkeypatch.setattr(sys, "stderr", io.TextIOWrapper(raw, encoding=encoding))
-    console.survive_odd_names()
+    console.survive_odd_streams()
     console.say("café 歌 🎸 \udce9")
     console.say_table(["track"], [["歌 \udce9"]])
     assert raw.getvalue().count(b"\n") == 3

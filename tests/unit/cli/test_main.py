@@ -1,8 +1,13 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
+import shlex
 import signal
+import subprocess
+import sys
+from types import SimpleNamespace
 
 import pytest
 
@@ -74,6 +79,42 @@ def test_an_interrupt_that_a_callback_swallowed_still_stops_the_work(run, song, 
     ended = run("first.wav", "second.wav")
     assert ended.code == 130
     assert "stopped on request" in ended.err
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="this system has no SIGHUP")
+def test_a_terminal_that_is_closed_stops_the_work_as_ctrl_c_does():
+    with interruptible() as cancel:
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGHUP)
+        assert cancel.is_set()
+
+
+def test_an_interrupt_inside_a_callback_is_not_shown_and_other_faults_are(monkeypatch):
+    shown = []
+    monkeypatch.setattr(sys, "unraisablehook", shown.append)
+    with interruptible():
+        for kind in (KeyboardInterrupt, ValueError):
+            sys.unraisablehook(SimpleNamespace(exc_type=kind))
+    assert [fault.exc_type for fault in shown] == [ValueError]
+
+
+def test_what_the_system_refuses_is_the_machines_error(run, song, monkeypatch):
+    song()
+
+    def refuse(*_):
+        raise PermissionError(errno.EACCES, "Permission denied", "/secret")
+
+    monkeypatch.setattr("unbraid.cli.batch.Batch.survey", refuse)
+    ended = run("song.wav")
+    assert ended.code == 5
+    assert ended.err.splitlines()[-1].endswith("/secret: Permission denied")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="closing a stream is written for a Unix shell")
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
+def test_a_closed_stream_stops_nothing(closed):
+    command = f"{shlex.quote(sys.executable)} -m unbraid models {closed}"
+    assert subprocess.run(["sh", "-c", command], check=False).returncode == 0
 
 
 def test_info_and_the_others_share_the_exit_codes(run, song, tmp_path):

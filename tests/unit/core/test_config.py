@@ -57,6 +57,9 @@ def test_a_fraction_is_exact_however_it_is_written(value):
         ({"name": "a", "inner": {"dept": 4}}, "did you mean depth"),
         ({"name": "a", "segment": "1e999999999"}, "'1e999999999' is no fraction"),
         ({"name": "a", "segment": "1/0"}, "Fraction"),
+        ({"name": "a", "segment": True}, "True is no fraction"),
+        ({"name": "a", "sources": "abcd"}, "'abcd' is no list"),
+        ({"name": "a", "sources": ["x", 5]}, "5 is no str"),
     ],
 )
 def test_a_fault_is_named_with_a_suggestion(mapping, words):

@@ -97,7 +97,7 @@ def test_a_device_that_is_missing_here_says_what_works():
         Runtime("cuda:3").torch_device()
 
 
-@pytest.mark.parametrize("options", [{"threads": 0}, {"batch_size": 0}])
+@pytest.mark.parametrize("options", [{"threads": 0}, {"threads": 100_000}, {"batch_size": 0}])
 def test_threads_and_batches_start_at_one(options):
     with pytest.raises(UsageError, match="both start at 1"):
         Runtime("cpu", **options)

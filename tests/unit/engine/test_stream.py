@@ -179,8 +179,8 @@ def test_a_block_of_other_channels_is_refused():
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"overlap": 1.0}, "from 0 to below 1"),
-        ({"overlap": -0.1}, "from 0 to below 1"),
+        ({"overlap": 0.999}, "from 0 to 0.99"),
+        ({"overlap": -0.1}, "from 0 to 0.99"),
         ({"segment": 81}, "at most 0.08 s"),
         ({"segment": 0}, "takes more than"),
         ({"shifts": 0}, "at least 1"),
