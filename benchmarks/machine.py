@@ -37,11 +37,9 @@ def _processor() -> str:
     return names[0] if names else platform.processor()
 
 
-def store(name: str, results: Any) -> Path:
+def store(name: str, results: Any, arguments: list[str]) -> Path:
     """Write results with their machine and the command that made them."""
     path = FOLDER / f"{name}.json"
-    # Of a folder only its name: where it lies on this machine says nothing to others.
-    arguments = [Path(argument).name for argument in sys.argv[1:]]
     command = " ".join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *arguments])
     content = {"command": command, "machine": machine(), "results": results}
     path.write_text(json.dumps(content, indent=2) + "\n")

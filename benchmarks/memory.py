@@ -76,12 +76,12 @@ def main(minutes: list[float]) -> None:
     """Measure each length in a process of its own and store the table."""
     rows = earlier()
     with tempfile.TemporaryDirectory() as folder:
-        for length in minutes:
-            song = Path(folder) / f"{length:g}.flac"
+        for run, length in enumerate(minutes):
+            song = Path(folder) / f"{run}.flac"
             write_song(song, length)
-            rows.append(measure(song, Path(folder) / f"stems-{length:g}", length))
+            rows.append(measure(song, Path(folder) / f"stems-{run}", length))
             print(rows[-1], flush=True)
-    print(store("memory", rows))
+            store("memory", rows, [f"{row['minutes']:g}" for row in rows])
 
 
 if __name__ == "__main__":

@@ -95,7 +95,8 @@ def main(folder: Path, songs: list[str]) -> None:
                 "time_ratio_demucs_over_unbraid": round(seconds[1] / seconds[0], 3),
             }
             print(song, rows[song], flush=True)
-    print(store("parity", rows))
+    # Of a folder only its name: where it lies on this machine says nothing to others.
+    print(store("parity", rows, [Path(argument).name for argument in sys.argv[1:]]))
 
 
 if __name__ == "__main__":

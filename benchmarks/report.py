@@ -55,8 +55,8 @@ def summary() -> str:
         ),
         ("time, median", "1", f"{ratio:.2f}"),
         *(
-            (f"peak memory, {_minutes(row['minutes'])}", f"{row['peak_mb']:.0f} MB", "not measured")
-            for row in stored("memory")["results"]
+            (f"peak memory, {_minutes(minutes)}", f"{statistics.median(peaks):.0f} MB", "not measured")
+            for minutes, peaks in _peaks().items()
         ),
     ]
     apart = math.floor(min(song["snr_db"] for song in songs.values()))
@@ -65,6 +65,14 @@ def summary() -> str:
         f"SDR (global) and time are of {len(songs)} real songs with true stems, with the same weights. "
         f"On each of them the difference of the two answers lies more than {apart} dB below the stems.\n"
     )
+
+
+def _peaks() -> dict[float, list[float]]:
+    """Peak memory of each run, by the song's length."""
+    peaks: dict[float, list[float]] = {}
+    for row in stored("memory")["results"]:
+        peaks.setdefault(row["minutes"], []).append(row["peak_mb"])
+    return dict(sorted(peaks.items()))
 
 
 def parity() -> str:
@@ -90,7 +98,7 @@ def memory() -> str:
     benchmark = stored("memory")
     rows = [
         (_minutes(row["minutes"]), f"{row['peak_mb']:.1f} MB", f"{row['rtf']:.2f}")
-        for row in benchmark["results"]
+        for row in sorted(benchmark["results"], key=lambda row: float(row["minutes"]))
     ]
     return f"{facts.table(('length', 'peak memory', 'RTF'), rows)}\n{origin(benchmark)}\n"
 

@@ -98,7 +98,7 @@ each is taken, or refused with what does it here.
 @flag("--skip-existing", help="Leave songs out whose stems exist.")
 @flag("--overwrite", help="Replace stems that exist.")
 @click.option(
-    "--overlap", type=click.FloatRange(0, 1, max_open=True), callback=require_finite, metavar="SHARE",
+    "--overlap", type=click.FloatRange(0, 0.99), callback=require_finite, metavar="SHARE",
     show_default="as the model was scored", help="Share of a segment that the next one covers again.",
 )  # fmt: skip
 @click.option(
