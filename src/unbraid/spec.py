@@ -8,6 +8,51 @@ from unbraid.errors import ConfigError
 
 
 @dataclass(frozen=True, slots=True)
+class Ladder:
+    """Lengths that unpadded strided convolutions take without a remainder, and transposed ones give back.
+
+    Args:
+        kernel: Of each convolution.
+        stride: Of each convolution.
+        depth: How many follow each other.
+        oversampling: Factor by which the network raises the sample rate first.
+        least: Steps that must be left at the bottom.
+
+    Raises:
+        ConfigError: If a number is below 1, or the strides would skip samples.
+
+    Source: Défossez et al., "Music source separation in the waveform domain", 2019 (`valid_length` of the
+    published code, less its context, which is the spec's own).
+    """
+
+    kernel: int
+    stride: int
+    depth: int
+    oversampling: int = 1
+    least: int = 1
+
+    def __post_init__(self) -> None:
+        if min(self.kernel, self.stride, self.depth, self.oversampling, self.least) < 1:
+            raise ConfigError(f"a ladder has a number below 1: {self}")
+        if self.stride > self.kernel:
+            raise ConfigError(f"a stride of {self.stride} skips samples with a kernel of {self.kernel}")
+
+    def accepted_length(self, length: int) -> int:
+        """The shortest length without remainder that is at least `length` samples.
+
+        >>> Ladder(kernel=8, stride=4, depth=6, oversampling=2).accepted_length(441_000)
+        441002
+        """
+        steps = length * self.oversampling
+        for _ in range(self.depth):
+            steps = max(1, -(-(steps - self.kernel) // self.stride) + 1)
+        steps = max(self.least, steps)
+        for _ in range(self.depth):
+            steps = (steps - 1) * self.stride + self.kernel
+        return -(-steps // self.oversampling)
+
+
+@dataclass(frozen=True, slots=True)
 class ModelSpec:
     """What a network says of itself; all the engine ever knows about it.
 
@@ -22,6 +67,7 @@ class ModelSpec:
         lookahead: Future samples needed; None: the whole segment.
         levelled: True: it expects the whole track's mono mean taken off and its mono deviation divided
             out, and gives estimates at that level.
+        ladder: Accepted lengths, where they are not the multiples of a number.
 
     Raises:
         ConfigError: If a number is out of range or a source stands twice.
@@ -36,6 +82,7 @@ class ModelSpec:
     context: int = 0
     lookahead: int | None = None
     levelled: bool = False
+    ladder: Ladder | None = None
 
     def __post_init__(self) -> None:
         if not self.sources or len(set(self.sources)) != len(self.sources):
@@ -57,4 +104,6 @@ class ModelSpec:
         """
         if self.fixed:
             return max(self.segment, length)
+        if self.ladder is not None:
+            return self.ladder.accepted_length(length)
         return -(-length // self.multiple) * self.multiple

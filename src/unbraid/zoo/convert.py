@@ -259,9 +259,10 @@ def _read_demucs(path: Path) -> Package:
 
 
 def _demucs(path: Path, klass: str, args: object, kwargs: object, state: Mapping[str, Tensor]) -> Package:
-    architecture, config = demucs_package.configuration(klass, args, kwargs)
-    tensors = _narrowed(state)
-    return Package(path.stem, architecture, config, tensors, fingerprint(tensors), source=path.name)
+    arguments = demucs_package.arguments_of(klass)
+    config = arguments.configuration(args, kwargs)
+    tensors = _narrowed(arguments.rename(state))
+    return Package(path.stem, arguments.architecture, config, tensors, fingerprint(tensors), source=path.name)
 
 
 def _read_onnx(path: Path) -> Package:

@@ -10,6 +10,7 @@ from signals import noise
 from unbraid.audio import Audio
 from unbraid.errors import ConfigError, ShapeError, UsageError
 from unbraid.estimates import Estimates
+from unbraid.spec import Ladder
 
 
 @pytest.mark.parametrize(
@@ -102,7 +103,41 @@ def test_a_spec_that_cannot_be_is_refused(facts):
 
 @pytest.mark.parametrize(
     ("facts", "length", "accepted"),
-    [({}, 7, 7), ({"multiple": 16}, 17, 32), ({"multiple": 16}, 32, 32), ({"fixed": True}, 7, 100)],
+    [
+        ({}, 7, 7),
+        ({"multiple": 16}, 17, 32),
+        ({"multiple": 16}, 32, 32),
+        ({"fixed": True}, 7, 100),
+        ({"ladder": Ladder(4, 2, 2)}, 7, 10),
+        ({"ladder": Ladder(4, 2, 2)}, 11, 14),
+        ({"ladder": Ladder(4, 2, 2, oversampling=2)}, 6, 7),
+        ({"ladder": Ladder(4, 2, 2, least=3)}, 1, 18),
+    ],
 )
 def test_a_spec_says_which_lengths_it_takes(facts, length, accepted):
-    assert spec_of(100, **facts).accepted_length(length) == accepted
+    spec = spec_of(100, **facts)
+    assert spec.accepted_length(length) == accepted
+    assert spec.accepted_length(accepted) == accepted
+
+
+def test_a_ladder_goes_down_and_up_without_remainder():
+    ladder = Ladder(kernel=8, stride=4, depth=3)
+    accepted = {ladder.accepted_length(length) for length in range(1, 2000)}
+    for length in accepted:
+        steps = length
+        for _ in range(3):
+            assert (steps - 8) % 4 == 0
+            steps = (steps - 8) // 4 + 1
+        assert steps >= 1
+
+
+def test_a_ladder_with_context_agrees_with_the_published_count():
+    """Demucs v2 for 10 s of audio: two samples are lost at each level of the way up."""
+    ladder = Ladder(kernel=8, stride=4, depth=6, oversampling=2, least=3)
+    assert ladder.accepted_length(441_000 + 2 * 2730) == 447_146
+
+
+@pytest.mark.parametrize("numbers", [(0, 1, 1), (4, 5, 1), (4, 2, 0)])
+def test_a_ladder_that_cannot_be_is_refused(numbers):
+    with pytest.raises(ConfigError):
+        Ladder(*numbers)

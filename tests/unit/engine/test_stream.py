@@ -12,6 +12,7 @@ from unbraid.engine.blend import Blend, flow_of
 from unbraid.engine.plan import Plan, Window
 from unbraid.engine.stream import Stream
 from unbraid.errors import PlanError, ShapeError, UsageError
+from unbraid.spec import Ladder
 
 LENGTHS = [0, 1, 2, 7, 39, 40, 41, 80, 119, 120, 121, 400, 1003]
 
@@ -24,7 +25,15 @@ def run(flow, mixture, block=None):
 
 @pytest.mark.parametrize("length", LENGTHS)
 @pytest.mark.parametrize(
-    "facts", [{}, {"fixed": True}, {"multiple": 16}, {"context": 10}, {"context": 7, "fixed": True}]
+    "facts",
+    [
+        {},
+        {"fixed": True},
+        {"multiple": 16},
+        {"context": 10},
+        {"context": 7, "fixed": True},
+        {"context": 10, "ladder": Ladder(4, 2, 3, oversampling=2)},
+    ],
 )
 @pytest.mark.parametrize("window", Window)
 @pytest.mark.parametrize("overlap", [0.0, 0.25, 0.5, 0.9])
@@ -53,7 +62,9 @@ def test_identity_holds_for_segments_shorter_than_the_network_takes(segment):
 
 
 @pytest.mark.parametrize("length", [1, 39, 80, 121, 400])
-@pytest.mark.parametrize("facts", [{}, {"fixed": True}, {"multiple": 16}, {"context": 10}])
+@pytest.mark.parametrize(
+    "facts", [{}, {"fixed": True}, {"multiple": 16}, {"context": 10}, {"ladder": Ladder(8, 4, 2)}]
+)
 @pytest.mark.parametrize("overlap", [0.25, 0.6])
 def test_a_stream_agrees_with_the_slow_twin(length, facts, overlap):
     backend = EdgeSensitive(spec_of(80, **facts))
@@ -64,7 +75,9 @@ def test_a_stream_agrees_with_the_slow_twin(length, facts, overlap):
 
 @pytest.mark.parametrize("block", [1, 3, 79, 80, 81, 1000])
 @pytest.mark.parametrize("batch_size", [1, 2, 5])
-@pytest.mark.parametrize("facts", [{}, {"fixed": True}, {"multiple": 16, "context": 8}])
+@pytest.mark.parametrize(
+    "facts", [{}, {"fixed": True}, {"multiple": 16, "context": 8}, {"ladder": Ladder(8, 4, 2)}]
+)
 def test_blocks_and_batches_never_change_the_answer(block, batch_size, facts):
     backend = EdgeSensitive(spec_of(80, **facts))
     plan = Plan.for_spec(backend.spec)

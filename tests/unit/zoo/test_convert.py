@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 
 from unbraid.errors import WeightsError
 from unbraid.zoo.convert import Package, fingerprint, read, require_fit, skeleton, write
-from unbraid.zoo.keymaps.demucs_package import configuration
+from unbraid.zoo.keymaps.demucs_package import arguments_of
 
 KLASS = "demucs.htdemucs.HTDemucs"
 NO_FRACTION = '{"segment": {"_type": "fraction", "numerator": 9, "denominator": 0}}'
@@ -179,7 +179,7 @@ def test_a_class_in_a_header_is_a_plain_string(klass, tiny, tmp_path, monkeypatc
 )
 def test_an_argument_that_our_network_does_not_have_is_refused(kwargs, words):
     with pytest.raises(WeightsError, match=words):
-        configuration(KLASS, (), {"dconv_mode": 3, **kwargs})
+        arguments_of(KLASS).configuration((), {"dconv_mode": 3, **kwargs})
 
 
 def test_the_defaults_of_the_demucs_constructor_hold_where_a_package_says_nothing():
@@ -190,10 +190,14 @@ def test_the_defaults_of_the_demucs_constructor_hold_where_a_package_says_nothin
     parameters = inspect.signature(HTDemucs.__init__).parameters
     given = {name: p.default for name, p in parameters.items() if name not in {"self", "sources", "segment"}}
     given |= {"sources": ["a", "b", "c", "d"], "segment": Fraction(39, 5), "dconv_mode": 3}
-    said = configuration(KLASS, (), given)[1]
-    unsaid = configuration(KLASS, (["a", "b", "c", "d"],), {"segment": Fraction(39, 5), "dconv_mode": 3})[1]
+    said = arguments_of(KLASS).configuration((), given)
+    unsaid = arguments_of(KLASS).configuration(
+        (["a", "b", "c", "d"],), {"segment": Fraction(39, 5), "dconv_mode": 3}
+    )
     assert skeleton("htdemucs", said).config == skeleton("htdemucs", unsaid).config
-    assert configuration(KLASS, (), {"dconv_mode": 3})[1]["segment"] == parameters["segment"].default
+    assert (
+        arguments_of(KLASS).configuration((), {"dconv_mode": 3})["segment"] == parameters["segment"].default
+    )
 
 
 def test_weights_that_do_not_fit_are_listed_by_kind(package):
