@@ -12,12 +12,15 @@ from unbraid.cli.main import unbraid
 from unbraid.cli.pace import size
 from unbraid.io.formats import FORMATS
 from unbraid.io.naming import SUFFIXES
-from unbraid.zoo.catalog import cards
+from unbraid.zoo.catalog import card, cards, families
+from unbraid.zoo.ensembles import ensemble_for, list_ensembles
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from unbraid.io.formats import Kind
+    from unbraid.zoo.checkpoint import Checkpoint
+    from unbraid.zoo.ensembles import EnsembleCard
 
 _HELP_WIDTH = 90  # columns, which every page has room for
 _ERROR = re.compile(r"(\w+) +(\d+) +(.+)")  # a line of the tree that names its exit code
@@ -36,30 +39,71 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join([text[0], f"|{'---|' * len(headings)}", *text[1:], ""])
 
 
+# What README shows; `unbraid models` and the page of models show all.
+CHOICE = (
+    "htdemucs",
+    "htdemucs_ft",
+    "htdemucs_6s",
+    "hdemucs_mmi",
+    "mdx_extra",
+    "demucs.v2_extra",
+    "conv_tasnet.v2_extra",
+    "wave_u_net.m6",
+)
+
+
 def models() -> str:
-    """What there is to separate with, from the cards."""
-    rows = [
-        (
-            f"`{card.name}`",
-            ", ".join(card.sources),
-            f"{card.parameters / 1e6:.1f} M, {size(card.bytes)}",
-            _values(card.scores[0].values) if card.scores else "none published",
-            card.licence,
-            card.training_data,
-        )
-        for card in cards()
-    ]
+    """The models that README names, from their cards."""
+    found: list[Checkpoint | EnsembleCard] = [ensemble_for(name) or card(name) for name in CHOICE]
+    headings = ("model", "sources", "parameters, size", "published SDR in dB", "licence")
+    measured = {
+        f"{known.scores[0].metric}; {known.scores[0].dataset}.": None for known in found if known.scores
+    }
+    return f"{table(headings, [_row(known)[:-1] for known in found])}\n{' '.join(measured)}\n"
+
+
+def all_models() -> str:
+    """Every model by family, then the ensembles."""
     headings = ("model", "sources", "parameters, size", "published SDR in dB", "licence", "trained on")
-    measured = {f"{score.metric}; {score.dataset}.": None for card in cards() for score in card.scores[:1]}
-    return f"{table(headings, rows)}\n{' '.join(measured)}\n"
+    parts = [
+        f"### {title}\n\n{table(headings, [_row(card(name)) for name in names])}\n"
+        for title, names in families().items()
+    ]
+    return "".join([*parts, f"### Ensembles\n\n{table(headings, [_row(known) for known in _ensembles()])}"])
+
+
+def _ensembles() -> list[EnsembleCard]:
+    return [known for name in list_ensembles() if (known := ensemble_for(name))]
+
+
+def _row(known: Checkpoint | EnsembleCard) -> tuple[str, ...]:
+    """A model or an ensemble; an ensemble's size is that of all its models."""
+    parts = [card(member.model) for member in getattr(known, "members", ())] or [card(known.name)]
+    weights = (
+        f"{sum(part.parameters for part in parts) / 1e6:.1f} M, {size(sum(part.bytes for part in parts))}"
+    )
+    return (
+        f"`{known.name}`",
+        ", ".join(known.sources),
+        weights,
+        _values(known.scores[0].values) if known.scores else "none published",
+        _each(part.licence for part in parts),
+        _each(part.training_data for part in parts),
+    )
+
+
+def _each(facts: Iterable[str]) -> str:
+    """Facts of several models, each once."""
+    return "; ".join(dict.fromkeys(facts))
 
 
 def scores() -> str:
     """Every published score of every model."""
+    every: list[Checkpoint | EnsembleCard] = [*cards(), *_ensembles()]
     rows = [
-        (f"`{card.name}`", _values(score.values), score.metric, score.dataset, score.origin)
-        for card in cards()
-        for score in card.scores
+        (f"`{known.name}`", _values(score.values), score.metric, score.dataset, score.origin)
+        for known in every
+        for score in known.scores
     ]
     return table(("model", "dB", "metric", "measured on", "by"), rows)
 

@@ -49,14 +49,15 @@ def write_song(path: Path, minutes: float) -> None:
             writer.write(torch.stack([left, right]))
 
 
-def measure(song: Path, out: Path, minutes: float) -> dict[str, float]:
+def measure(song: Path, out: Path, minutes: float, model: str = "htdemucs") -> dict[str, float]:
     """Run the command line on a song; its peak resident memory and its real-time factor."""
     began = time.perf_counter()
-    process = subprocess.Popen([sys.executable, "-m", "unbraid", str(song), "--out", str(out), "--quiet"])
+    command = [sys.executable, "-m", "unbraid", str(song), "--model", model, "--out", str(out), "--quiet"]
+    process = subprocess.Popen(command)
     _, status, usage = os.wait4(process.pid, 0)
     elapsed = time.perf_counter() - began
     if status:
-        raise SystemExit(f"the separation of {minutes:g} minutes failed with status {status}")
+        raise SystemExit(f"the separation of {minutes:g} minutes by {model} failed with status {status}")
     return {
         "minutes": minutes,
         "peak_mb": round(usage.ru_maxrss * 1024 / 1e6, 1),  # Linux counts in KiB

@@ -103,11 +103,32 @@ def memory() -> str:
     return f"{facts.table(('length', 'peak memory', 'RTF'), rows)}\n{origin(benchmark)}\n"
 
 
+def costs() -> str:
+    """What each network costs on a minute of music, and against the first of the table."""
+    benchmark = stored("models")
+    rows = benchmark["results"]
+    first = rows[0]
+    cells = [
+        (
+            f"`{row['model']}`",
+            f"{row['rtf']:.2f}",
+            f"{row['rtf'] / first['rtf']:.1f}",
+            f"{row['peak_mb']:.0f} MB",
+            f"{row['peak_mb'] / first['peak_mb']:.1f}",
+        )
+        for row in rows
+    ]
+    headings = ("model", "RTF", f"by {first['model']}", "peak memory", f"by {first['model']}")
+    return f"{facts.table(headings, cells)}\n{origin(benchmark)}\n"
+
+
 DRAWINGS: Mapping[str, Callable[[], str]] = {
     "summary": summary,
     "parity": parity,
     "memory": memory,
     "models": facts.models,
+    "all-models": facts.all_models,
+    "costs": costs,
     "scores": facts.scores,
     "formats": facts.formats,
     "suffixes": facts.suffixes,

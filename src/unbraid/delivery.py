@@ -40,7 +40,7 @@ class Levels:
     Args:
         gain_db: Common gain of all stems; 0 unless an integer or lossy stem would have clipped.
         residual_db: Energy of the mixture minus all estimates, as written, relative to the mixture's; None
-            where there is none at all.
+            where there is none at all, or not all sources were estimated.
         peaks: Of each stem as written, in full scale.
     """
 
@@ -64,7 +64,7 @@ class Separation:
         elapsed_seconds: How long it took, from opening the file to the last stem in place.
         gain_db: Common gain of all stems; below 0 where an integer or lossy stem would have clipped.
         residual_db: Energy of the mixture minus all estimates, as written, relative to the mixture's; None
-            where there is none at all.
+            where there is none at all, or not all sources were estimated.
         peaks: Of each stem as written, in full scale.
     """
 
@@ -160,21 +160,25 @@ class Delivery:
         elif self._spool:
             self._spool.close()
 
-    def push(self, stems: Tensor, mixture: Tensor, residual: Tensor) -> None:
+    def push(self, stems: Tensor, mixture: Tensor, residual: Tensor | None) -> None:
         """Take the next samples of every stem.
 
         Args:
             stems: `(stems, channels, n)` in float32.
             mixture: `(channels, n)`.
-            residual: Mixture minus the sum of all estimates, `(channels, n)`, float64.
+            residual: Mixture minus the sum of all estimates, `(channels, n)`, float64; None where not all
+                sources were estimated.
         """
-        self._mixture_energy += mixture.double().square().sum().item()
+        # Without a residual the mixture's energy stays 0, and so the ratio of both unknown.
+        if residual is not None:
+            self._mixture_energy += mixture.double().square().sum().item()
         if stems.shape[-1]:
             self._peaks = torch.maximum(self._peaks, stems.abs().amax((1, 2)).double())
         if self._spool:
-            self._spool.append(torch.cat([stems.flatten(0, 1), residual.float()]))
+            left = torch.zeros_like(mixture) if residual is None else residual.float()
+            self._spool.append(torch.cat([stems.flatten(0, 1), left]))
         else:
-            self._residual_energy += residual.square().sum().item()
+            self._residual_energy += 0 if residual is None else residual.square().sum().item()
             self._write(stems)
 
     def finish(self, advance: Callable[[int], None]) -> Levels:

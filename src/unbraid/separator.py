@@ -11,12 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
-from torch import nn
 
 from unbraid._version import __version__
 from unbraid.config import unstructure
 from unbraid.delivery import Delivery, Levels, Separation
-from unbraid.engine.backends.eager import EagerBackend
 from unbraid.engine.finish import stem_groups
 from unbraid.engine.plan import Plan
 from unbraid.engine.runtime import Runtime
@@ -26,31 +24,32 @@ from unbraid.estimates import Estimates
 from unbraid.io.formats import OutputFormat
 from unbraid.io.naming import Input, places, track_name
 from unbraid.io.source import Source, source_of
+from unbraid.lineup import Scout
 from unbraid.progress import OutputReady, Stage
-from unbraid.spec import ModelSpec
-from unbraid.zoo.load import network, resolve
 
 if TYPE_CHECKING:
     import threading
     from collections.abc import Iterator, Mapping, Sequence
 
+    from torch import nn
     from typing_extensions import Self
 
     from unbraid.audio import Audio
     from unbraid.io.naming import Places
     from unbraid.progress import Listener
+    from unbraid.spec import ModelSpec
 
 DEFAULT_MODEL = "htdemucs"
 DEFAULT_TEMPLATE = "{model}/{track}/{stem}.{ext}"
-_OWN_OVERLAP = 0.25  # for a network that no card knows; what Demucs is scored with
 
 
 class Separator:
     """A loaded model that separates as many recordings as you like.
 
     Args:
-        model: A model's name, the path of a checkpoint, or a network of your own: a module in evaluation mode
-            from `(B, C, T)` to `(B, S, C, T)` with a `spec: ModelSpec`.
+        model: A model's or an ensemble's name, the path of a checkpoint or of an ensemble's TOML file, or a
+            network of your own: a module in evaluation mode from `(B, C, T)` to `(B, S, C, T)` with a
+            `spec: ModelSpec`.
         stems: Sources to keep; "rest" is all that is not named, "no_vocals" all but the vocals; None: each
             source.
         overlap: Share of a segment that the next one covers again; None: as the model was scored with.
@@ -92,31 +91,40 @@ class Separator:
         runtime = Runtime(device, threads)
         runtime.torch_device()  # a missing device is said before weights are fetched
         self._on_event, self._cancel = on_event, cancel
-        loaded, self.name, self.fingerprint, scored_overlap = _open(
-            model, offline=offline, folder=weights_folder, listener=on_event, cancel=cancel
-        )
-        spec = getattr(loaded, "spec", None)
-        if not isinstance(spec, ModelSpec):
-            raise UsageError(
-                f"a {type(loaded).__name__} has no `spec: ModelSpec` that says what it separates"
-            )
-        self.spec = spec
         self._exact = sum == "exact"
-        self._groups = stem_groups(stems, self.spec.sources, addable=self._exact)
-        self.plan = Plan.for_spec(
-            self.spec,
-            overlap=scored_overlap if overlap is None else overlap,
-            shifts=max(1, shifts),
-            seed=seed,
-            segment=None if segment_seconds is None else _samples(segment_seconds, self.spec),
+
+        def plan(spec: ModelSpec, scored: float, alone: bool) -> Plan:
+            return Plan.for_spec(
+                spec,
+                overlap=scored if overlap is None else overlap,
+                shifts=max(1, shifts),
+                seed=seed,
+                segment=None if segment_seconds is None else _samples(segment_seconds, spec, alone=alone),
+            )
+
+        scout = Scout(
+            groups=lambda sources: stem_groups(stems, sources, addable=self._exact),
+            plan=plan,
+            runtime=runtime,
+            options={
+                "offline": offline,
+                "folder": weights_folder,
+                "listener": on_event,
+                "cancel": cancel,
+            },
         )
-        self._backend = EagerBackend(loaded, self.spec, runtime)
+        self._lineup = scout.find(model)
         self._runtime = runtime
+
+    @property
+    def name(self) -> str:
+        """The model's."""
+        return self._lineup.name
 
     @property
     def stems(self) -> tuple[str, ...]:
         """Names of what comes out."""
-        return tuple(self._groups)
+        return tuple(self._lineup.groups)
 
     def __enter__(self) -> Self:
         return self
@@ -126,7 +134,7 @@ class Separator:
 
     def close(self) -> None:
         """Let go of the model."""
-        self._backend.close()
+        self._lineup.close()
 
     def separate(
         self,
@@ -281,13 +289,14 @@ class Separator:
             "input": source.info.path.name if source.info else None,
             "start_seconds": source.start_seconds,
             "model": self.name,
-            "weights": self.fingerprint,
-            "plan": unstructure(self.plan),
+            "networks": [player.to_json() for player in self._lineup.players],
+            "rule": self._lineup.ensemble.rule.value,
+            "domain": self._lineup.ensemble.domain.value,
             "sum": "exact" if self._exact else "off",
             "device": str(self._runtime.torch_device()),
             "stems": {
                 stem: {"file": files[stem], "sources": list(members), "peak": levels.peaks[stem]}
-                for stem, members in self._groups.items()
+                for stem, members in self._lineup.groups.items()
             },
             "format": unstructure(format),
             "sample_rate": source.sample_rate,
@@ -300,9 +309,8 @@ class Separator:
     def _passes(self, source: Source) -> TwoPasses:
         return TwoPasses(
             source,
-            self._backend,
-            self.plan,
-            self._groups,
+            self._lineup.ensemble,
+            self._lineup.groups,
             exact=self._exact,
             batch_size=self._runtime.batch_size,
             listener=self._on_event,
@@ -310,22 +318,15 @@ class Separator:
         )
 
 
-def _samples(segment_seconds: float, spec: ModelSpec) -> int:
-    """A segment in samples; what is longer than any is only just too long, whatever number it is."""
-    return int(min(segment_seconds * spec.sample_rate, spec.segment + 1))
+def _samples(segment_seconds: float, spec: ModelSpec, *, alone: bool) -> int:
+    """A segment in samples; among several networks, those that take less are given what they take."""
+    longest = spec.segment + 1 if alone else spec.segment  # one more is too long, whatever was asked for
+    return int(min(segment_seconds * spec.sample_rate, longest))
 
 
 def _format(wanted: OutputFormat | str) -> OutputFormat:
     """A format by its name, or itself."""
     return OutputFormat(wanted) if isinstance(wanted, str) else wanted
-
-
-def _open(model: str | Path | nn.Module, **options: Any) -> tuple[nn.Module, str, str, float]:
-    """A network, its name, its weights' fingerprint, and the overlap it was scored with."""
-    if isinstance(model, nn.Module):
-        return model, type(model).__name__.lower(), "", _OWN_OVERLAP
-    resolved = resolve(model, **options)
-    return network(resolved), resolved.name, resolved.fingerprint, resolved.overlap
 
 
 def separate(

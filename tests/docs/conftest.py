@@ -85,6 +85,6 @@ def quick_network(monkeypatch):
         card = catalog.card(name)
         return SimpleNamespace(name=card.name, fingerprint=card.fingerprint, overlap=card.overlap)
 
-    for module in ("unbraid.separator", "unbraid.zoo.load"):
+    for module in ("unbraid.lineup", "unbraid.zoo.load"):
         monkeypatch.setattr(f"{module}.resolve", resolve)
         monkeypatch.setattr(f"{module}.network", lambda _: Shares())

@@ -24,7 +24,7 @@ SLOW = textwrap.dedent(
     import sys, time
     from types import SimpleNamespace
     import torch
-    import unbraid.separator
+    import unbraid.lineup, unbraid.separator
     from unbraid.cli.main import run
     from unbraid.spec import ModelSpec
 
@@ -35,8 +35,8 @@ SLOW = textwrap.dedent(
             return torch.stack([0.75 * mixture, 0.25 * mixture], 1)
 
     found = SimpleNamespace(name="slow", fingerprint="f" * 64, overlap=0.0)
-    unbraid.separator.resolve = lambda *_, **__: found
-    unbraid.separator.network = lambda _: Slow()
+    unbraid.lineup.resolve = lambda *_, **__: found
+    unbraid.lineup.network = lambda _: Slow()
     run()
     """
 )

@@ -47,8 +47,8 @@ def network(monkeypatch):
     """What `Separator` loads, whatever the name; a test may exchange its shares."""
     shares = Shares()
     found = SimpleNamespace(name="shares", fingerprint="f" * 64, overlap=0.25)
-    monkeypatch.setattr("unbraid.separator.resolve", lambda *_, **__: found)
-    monkeypatch.setattr("unbraid.separator.network", lambda _: shares)
+    monkeypatch.setattr("unbraid.lineup.resolve", lambda *_, **__: found)
+    monkeypatch.setattr("unbraid.lineup.network", lambda _: shares)
     return shares
 
 
@@ -190,9 +190,10 @@ def test_the_sidecar_says_how_to_make_the_same_stems_again(song, tmp_path):
     record = json.loads(made.sidecar.read_text())
     assert made.sidecar == tmp_path / "out/shares/song/unbraid.json"
     assert record["model"] == "shares"
-    assert record["weights"] == "f" * 64
-    assert record["plan"]["segment"] == 4000
-    assert (record["plan"]["shifts"], record["plan"]["seed"]) == (2, 5)
+    (network,) = record["networks"]
+    assert (network["model"], network["weights"]) == ("shares", "f" * 64)
+    assert network["plan"]["segment"] == 4000
+    assert (network["plan"]["shifts"], network["plan"]["seed"]) == (2, 5)
     assert record["unbraid"] == unbraid.__version__
     assert record["format"]["bits"] == "24"
     assert record["length"] == 8000

@@ -27,12 +27,12 @@ def test_a_seed_decides_the_weights_and_the_global_generator_is_left_alone():
 
 
 def test_an_unknown_architecture_is_answered_with_the_nearest():
-    with pytest.raises(UnknownModelError, match=r"'htdemucz'; did you mean htdemucs\?"):
+    with pytest.raises(UnknownModelError, match="'htdemucz'; did you mean htdemucs"):
         build("htdemucz")
 
 
 def test_an_architecture_like_no_other_is_answered_with_all():
-    with pytest.raises(UnknownModelError, match="there are htdemucs"):
+    with pytest.raises(UnknownModelError, match=r"there are .*\bhtdemucs\b"):
         build("zzz")
 
 

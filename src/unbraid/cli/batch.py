@@ -18,6 +18,7 @@ from unbraid.io.naming import check_collisions, inputs, places, track_name
 from unbraid.io.probe import probe
 from unbraid.progress import OutputReady, Stage
 from unbraid.separator import Separator
+from unbraid.zoo.ensembles import ensemble_for
 from unbraid.zoo.load import card_for
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def run(request: Request) -> None:
     """
     # What the options alone can tell is told before any file is looked at, and before weights are fetched.
     Runtime(request.device, request.threads).torch_device()
-    card = card_for(request.model)
+    card = ensemble_for(request.model) or card_for(request.model)
     stems = stem_groups(request.stem_names(), card.sources, addable=request.sum == "exact") if card else ()
     batch = Batch(inputs(request.files, stems=request.out), request)
     try:

@@ -109,7 +109,6 @@ def _list_models(ctx: Context, _param: Parameter, value: bool) -> None:
     """Print what `unbraid models` prints, and end."""
     if value:
         from unbraid.cli.models import show_table
-        from unbraid.zoo.catalog import cards
 
-        show_table(cards())
+        show_table()
         ctx.exit()

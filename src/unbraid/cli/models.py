@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -14,7 +14,10 @@ from unbraid.cli.pace import size
 from unbraid.errors import PartialFailure, UnbraidError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from unbraid.zoo.checkpoint import Checkpoint
+    from unbraid.zoo.ensembles import EnsembleCard
 
 HEADINGS = ("model", "sources", "parameters", "size", "licence", "score", "on disk")
 
@@ -26,37 +29,41 @@ HEADINGS = ("model", "sources", "parameters", "size", "licence", "score", "on di
     epilog="""\b
 Examples:
   unbraid models
+  unbraid models --all
   unbraid models show htdemucs
   unbraid models pull htdemucs
 """,
 )
-@flag("--json", "as_json", help="One JSON object per model on stdout.")
+@flag("--all", "everything", help="Models that are parts of ensembles, too.")
+@flag("--json", "as_json", help="One JSON object per model or ensemble on stdout; parts, too.")
 @click.pass_context
-def models(ctx: click.Context, as_json: bool) -> None:
+def models(ctx: click.Context, everything: bool, as_json: bool) -> None:
     """List the models, fetch them, check them.
 
-    Without a command: a table of all models. Sizes and scores are those of their cards; 'test data seen'
-    names what a model may know already, which would flatter its scores there.
+    Without a command: a table of all models, and of ensembles, which are several models heard together. Sizes
+    and scores are those of their cards; 'test data seen' names what a model may know already, which would
+    flatter its scores there.
     """
     if ctx.invoked_subcommand is not None:
         return
-    from unbraid.zoo.catalog import cards
-
     if as_json:
-        for card in cards():
-            console.out_json(_facts(card))
+        _out_json()
     else:
-        show_table(cards())
+        show_table(everything=everything)
 
 
 @models.command(context_settings=SETTINGS)
 @click.argument("names", metavar="NAME...", nargs=-1, required=True)
 def show(names: tuple[str, ...]) -> None:
-    """Show all that is known of a model."""
+    """Show all that is known of a model or an ensemble."""
     from unbraid.zoo.catalog import card
 
     for name in names:
-        _show_card(card(name))
+        ensemble = _ensemble(name)
+        if ensemble:
+            _show_ensemble(ensemble)
+        else:
+            _show_card(card(name))
 
 
 @models.command(context_settings=SETTINGS)
@@ -68,12 +75,14 @@ def show(names: tuple[str, ...]) -> None:
 )  # fmt: skip
 @flag("-q", "--quiet", help="Show nothing but errors.")
 def pull(names: tuple[str, ...], offline: bool, weights_folder: Path | None, quiet: bool) -> None:
-    """Fetch models, so that they separate without the internet."""
+    """Fetch models, so that they separate without the internet.
+
+    What only you can fetch is told: from where, and where to put it.
+    """
     from unbraid.cli.interrupt import interruptible
-    from unbraid.zoo.catalog import card
     from unbraid.zoo.download import fetch
 
-    wanted = [card(name) for name in names]
+    wanted = _cards(names)
     with interruptible() as cancel, console.display(quiet=quiet) as display:
         for known in wanted:
             path = fetch(known, folder=weights_folder, offline=offline, listener=display, cancel=cancel)
@@ -86,12 +95,13 @@ def pull(names: tuple[str, ...], offline: bool, weights_folder: Path | None, qui
 def verify(names: tuple[str, ...]) -> None:
     """Check that weights on disk are those of their cards.
 
-    All that are there, or those named: every value is read and compared.
+    All that are there, or those named: every value is read and compared with the card's fingerprint, or
+    with the one noted when the published file had been checked.
     """
     from unbraid.zoo import cache
-    from unbraid.zoo.catalog import card, cards
+    from unbraid.zoo.catalog import cards
 
-    wanted = [card(name) for name in names] or [known for known in cards() if cache.is_on_disk(known)]
+    wanted = _cards(names) or [known for known in cards() if cache.is_on_disk(known)]
     errors: list[UnbraidError] = []
     for known in wanted:
         try:
@@ -101,6 +111,7 @@ def verify(names: tuple[str, ...]) -> None:
             console.out(f"{known.name}: not sound")
             continue
         console.out(f"{known.name}: sound, {path}")
+        console.say(f"{known.name}: {known.vouched_by}")
     if not wanted:
         console.say("no model is on disk; 'unbraid models pull htdemucs' fetches one")
     if len(errors) == 1:
@@ -126,43 +137,118 @@ def prune(dry_run: bool) -> None:
 def path(name: str) -> None:
     """Print where a model's weights are, or will be."""
     from unbraid.zoo import cache
+
+    for known in _cards((name,)):
+        console.out(str(cache.path_of(known)))
+        if not cache.is_on_disk(known):
+            console.say(f"{known.name} is not on disk yet; 'unbraid models pull {known.name}' fetches it")
+
+
+def _ensemble(name: str) -> EnsembleCard | None:
+    """The published ensemble of this name."""
+    from unbraid.zoo.ensembles import ensemble_for
+
+    return ensemble_for(name)
+
+
+def _cards(names: Iterable[str]) -> list[Checkpoint]:
+    """The cards of models and of the members of ensembles, each once."""
     from unbraid.zoo.catalog import card
 
-    known = card(name)
-    console.out(str(cache.path_of(known)))
-    if not cache.is_on_disk(known):
-        console.say(f"{known.name} is not on disk yet; 'unbraid models pull {known.name}' fetches it")
+    found: dict[str, Checkpoint] = {}
+    for name in names:
+        ensemble = _ensemble(name)
+        for model in [member.model for member in ensemble.members] if ensemble else [name]:
+            found.setdefault(card(model).name, card(model))
+    return list(found.values())
 
 
-def _facts(card: Checkpoint) -> dict[str, Any]:
-    """A card and where its weights are, as plain values."""
+def _ensembles() -> list[EnsembleCard]:
+    """All published ensembles."""
+    from unbraid.zoo.ensembles import list_ensembles
+
+    return [known for name in list_ensembles() if (known := _ensemble(name))]
+
+
+def _out_json() -> None:
+    """A line for each card, then one for each ensemble."""
     from unbraid.zoo import cache
+    from unbraid.zoo.catalog import cards
 
-    return {**asdict(card), "on_disk": cache.is_on_disk(card), "path": str(cache.path_of(card))}
+    for card in cards():
+        where = {"on_disk": cache.is_on_disk(card), "path": str(cache.path_of(card))}
+        console.out_json({**asdict(card), **where})
+    for ensemble in _ensembles():
+        there = all(cache.is_on_disk(card) for card in _cards((ensemble.name,)))
+        console.out_json({**asdict(ensemble), "sources": ensemble.sources, "on_disk": there})
 
 
-def show_table(cards: tuple[Checkpoint, ...]) -> None:
-    """One row a model; below it, what the letters of the scores mean and what each model learnt from."""
-    from unbraid.zoo import cache
+def show_table(*, everything: bool = False) -> None:
+    """A row a model; below, what the letters of the scores mean and what the models learnt from.
+
+    Args:
+        everything: Parts of ensembles, too.
+    """
+    from unbraid.zoo.catalog import card, families
 
     metrics: dict[str, str] = {}
-    rows = [
-        (
-            card.name,
-            ", ".join(card.sources),
-            _millions(card.parameters),
-            size(card.bytes),
-            card.licence,
-            _first_score(card, metrics),
-            "yes" if cache.is_on_disk(card) else "no",
-        )
-        for card in cards
-    ]
+    rows: list[tuple[str, ...]] = []
+    shown: list[Checkpoint] = []
+    for title, names in families().items():
+        family = [known for known in map(card, names) if everything or not known.member]
+        shown += family
+        rows += _titled(title, [_row(known, metrics) for known in family])
+    rows += _titled("Ensembles", [_ensemble_row(known) for known in _ensembles()])
     console.out_table(HEADINGS, rows, numbers=("parameters", "size"))
     for metric, letter in metrics.items():
         console.out(f"({letter}) {metric}")
-    for card in cards:
-        console.out(f"{card.name}: trained on {card.training_data}; test data seen: {card.contamination}")
+    learnt: dict[str, list[str]] = {}
+    for known in shown:
+        what = f"trained on {known.training_data}; test data seen: {known.contamination}"
+        learnt.setdefault(what, []).append(known.name)
+    for what, models in learnt.items():
+        console.out(f"{', '.join(models)}: {what}")
+    if not everything:
+        console.say("'unbraid models --all' shows the parts of ensembles, too")
+
+
+def _titled(title: str, rows: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
+    """A family's rows, indented below its title; nothing where there are none."""
+    if not rows:
+        return []
+    return [(f"{title}:", *[""] * (len(HEADINGS) - 1)), *((f"  {row[0]}", *row[1:]) for row in rows)]
+
+
+def _row(card: Checkpoint, metrics: dict[str, str]) -> tuple[str, ...]:
+    """A model in a table."""
+    from unbraid.zoo import cache
+
+    return (
+        card.name,
+        ", ".join(card.sources),
+        _millions(card.parameters),
+        size(card.bytes),
+        card.licence,
+        _first_score(card, metrics),
+        "yes" if cache.is_on_disk(card) else "no",
+    )
+
+
+def _ensemble_row(ensemble: EnsembleCard) -> tuple[str, ...]:
+    """An ensemble in a table."""
+    from unbraid.zoo import cache
+
+    cards = _cards((ensemble.name,))
+    there = sum(cache.is_on_disk(card) for card in cards)
+    return (
+        ensemble.name,
+        ", ".join(ensemble.sources),
+        _millions(sum(card.parameters for card in cards)),
+        size(sum(card.bytes for card in cards)),
+        ", ".join(dict.fromkeys(card.licence for card in cards)),
+        f"{len(cards)} models together",
+        "no" if not there else "yes" if there == len(cards) else f"{there} of {len(cards)}",
+    )
 
 
 def _first_score(card: Checkpoint, metrics: dict[str, str]) -> str:
@@ -191,6 +277,9 @@ def _show_card(card: Checkpoint) -> None:
         "trained on": card.training_data,
         "test data seen": card.contamination,
         "paper": card.citation,
+        "also called": ", ".join(card.aliases) or "nothing else",
+        "comes from": "; ".join(file.label for file in card.files),
+        "right weights": card.vouched_by,
         "on disk": str(cache.path_of(card)) if cache.is_on_disk(card) else "no",
     }
     console.out(f"{card.name}: {card.description}")
@@ -200,6 +289,17 @@ def _show_card(card: Checkpoint) -> None:
         console.out(
             f"  {'score':<16}{_values(score.values)}: {score.metric}; {score.dataset}; {score.origin}"
         )
+
+
+def _show_ensemble(ensemble: EnsembleCard) -> None:
+    """An ensemble as lines for people."""
+    console.out(f"{ensemble.name}: {ensemble.description}")
+    console.out(f"  {'sources':<16}{', '.join(ensemble.sources)}")
+    for member in ensemble.members:
+        counts = ", ".join(f"{source} {weight:g}" for source, weight in member.counts.items())
+        console.out(f"  {'model':<16}{member.model}, counts for {counts}")
+    console.out(f"  {'together':<16}{ensemble.rule} of each {ensemble.domain}")
+    console.out(f"  {'paper':<16}{ensemble.citation}")
 
 
 def _values(values: dict[str, float]) -> str:

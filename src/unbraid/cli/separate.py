@@ -58,7 +58,7 @@ each is taken, or refused with what does it here.
 @click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.UNPROCESSED)
 @click.option(
     "-n", "--model", "--name", "model", default="htdemucs", metavar="NAME",
-    help="Model to separate with, or the path of a checkpoint; see 'unbraid models'.",
+    help="Model or ensemble, or the path of a checkpoint or of an ensemble's .toml; see 'unbraid models'.",
 )  # fmt: skip
 @click.option(
     "--stems", metavar="A,B", show_default="every source of the model",

@@ -1,4 +1,4 @@
-"""Blend: several flows over one mixture, averaged. Shifts and ensembles are the same thing here."""
+"""Blend: several flows over one mixture made one. Shifts and ensembles are the same thing here."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from unbraid.engine.mix import Mean
 from unbraid.engine.stream import Flow, Stream
 
 if TYPE_CHECKING:
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from unbraid.engine.backends.base import Backend
+    from unbraid.engine.mix import Mix
     from unbraid.engine.plan import Plan
 
 
@@ -46,36 +48,35 @@ class LeadIn:
 
 
 class Blend:
-    """The mean of several flows over one mixture, given as soon as the slowest has it.
+    """Several flows over one mixture made one, given as soon as the slowest has it.
 
     Args:
-        flows: At least one, all with the same sources and channels.
+        flows: At least one, all with the same channels.
+        mix: How; None: their mean.
     """
 
-    def __init__(self, flows: Sequence[Flow]) -> None:
+    def __init__(self, flows: Sequence[Flow], mix: Mix | None = None) -> None:
         self._flows = list(flows)
+        self._mix = mix or Mean()
         self._waiting: list[Tensor | None] = [None] * len(self._flows)
 
     def push(self, block: Tensor, /) -> Tensor:
         """`(C, n)` in, `(S, C, m)` out: what every flow has finished."""
-        return self._common([flow.push(block) for flow in self._flows])
+        return self._mix.push(self._common([flow.push(block) for flow in self._flows]))
 
     def finish(self) -> Tensor:
         """The rest, `(S, C, m)`."""
-        return self._common([flow.finish() for flow in self._flows])
+        return self._mix.finish(self._common([flow.finish() for flow in self._flows]))
 
-    def _common(self, new: list[Tensor]) -> Tensor:
-        """The mean of what all flows have, in float64 so that equal values stay exactly equal."""
+    def _common(self, new: list[Tensor]) -> list[Tensor]:
+        """What all flows have, of each."""
         have = [
             fresh if old is None else torch.cat([old, fresh], -1)
             for old, fresh in zip(self._waiting, new, strict=True)
         ]
         ready = min(estimates.shape[-1] for estimates in have)
         self._waiting = [estimates[..., ready:].clone() for estimates in have]
-        total = have[0][..., :ready].double()
-        for estimates in have[1:]:
-            total += estimates[..., :ready]
-        return (total / len(have)).float()
+        return [estimates[..., :ready] for estimates in have]
 
 
 def flow_of(backend: Backend, plan: Plan, *, batch_size: int = 1) -> Flow:

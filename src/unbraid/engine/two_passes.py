@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from unbraid.engine.blend import flow_of
-from unbraid.engine.chain import Chain, LevelSurvey
 from unbraid.engine.finish import distribute_residual, group
 from unbraid.errors import AudioError
 from unbraid.progress import Reporter, Stage
@@ -20,8 +18,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from unbraid.engine.backends.base import Backend
-    from unbraid.engine.plan import Plan
+    from unbraid.engine.ensemble import Ensemble, Survey
     from unbraid.io.source import Source
     from unbraid.progress import Listener
 
@@ -33,12 +30,12 @@ class Piece:
     Args:
         mixture: `(channels, n)`.
         stems: `(stems, channels, n)`.
-        residual: The mixture minus all estimates, `(channels, n)`, float64.
+        residual: The mixture minus all estimates, `(channels, n)`, float64; None where not all were made.
     """
 
     mixture: Tensor
     stems: Tensor
-    residual: Tensor
+    residual: Tensor | None
 
 
 class TwoPasses:
@@ -46,8 +43,7 @@ class TwoPasses:
 
     Args:
         source: The recording; it is read twice.
-        backend: Runs the network.
-        plan: Decides the answer.
+        ensemble: The models.
         groups: The sources of each stem.
         exact: Whether the residual is shared out, so that the stems add up to the mixture.
         batch_size: Segments given to the backend at once.
@@ -58,8 +54,7 @@ class TwoPasses:
     def __init__(
         self,
         source: Source,
-        backend: Backend,
-        plan: Plan,
+        ensemble: Ensemble,
         groups: Mapping[str, Sequence[str]],
         *,
         exact: bool,
@@ -67,15 +62,15 @@ class TwoPasses:
         listener: Listener | None = None,
         cancel: threading.Event | None = None,
     ) -> None:
-        self._source, self._backend, self._plan, self._groups = source, backend, plan, groups
+        self._source, self._ensemble, self._groups = source, ensemble, groups
         self._exact, self._batch_size = exact, batch_size
         self._listener, self._cancel = listener, cancel
-        self._survey: LevelSurvey | None = None
+        self._survey: Survey | None = None
 
-    def survey(self) -> LevelSurvey:
+    def survey(self) -> Survey:
         """The first pass, made when first asked for: length, level, every sample seen to be finite."""
         if self._survey is None:
-            survey = LevelSurvey(self._backend.spec, self._source.sample_rate, self._source.layout)
+            survey = self._ensemble.survey(self._source.sample_rate, self._source.layout)
             reporter = self.reporter(Stage.MEASURE, self._source.length)
             for block in self._source.read():
                 survey.push(block)
@@ -84,26 +79,19 @@ class TwoPasses:
         return self._survey
 
     def __iter__(self) -> Iterator[Piece]:
-        """The second pass: the network runs, pieces come out beside their mixture."""
+        """The second pass: the networks run, pieces come out beside their mixture."""
         survey = self.survey()
-        chain = Chain(
-            self._backend.spec,
-            lambda: flow_of(self._backend, self._plan, batch_size=self._batch_size),
-            sample_rate=self._source.sample_rate,
-            layout=self._source.layout,
-            length=survey.length,
-            levels=survey.levels(),
-        )
+        flow = self._ensemble.flow(survey, batch_size=self._batch_size)
         reporter = self.reporter(Stage.SEPARATE, survey.length)
         mixture = _Queue(len(self._source.layout))
         for block in self._source.read():
             mixture.put(block)
-            yield self._piece(chain.push(block), mixture, reporter)
+            yield self._piece(flow.push(block), mixture, reporter)
         if mixture.received != survey.length:
             raise AudioError(
                 f"{self._source.name} gave another length when it was read again; is it being written to?"
             )
-        yield self._piece(chain.finish(), mixture, reporter)
+        yield self._piece(flow.finish(), mixture, reporter)
 
     def reporter(self, stage: Stage, total: int | None) -> Reporter:
         """A reporter for one stage of this recording."""
@@ -111,10 +99,12 @@ class TwoPasses:
 
     def _piece(self, estimates: Tensor, mixture: _Queue, reporter: Reporter) -> Piece:
         original = mixture.take(estimates.shape[-1])
-        stems = group(estimates, self._groups, self._backend.spec.sources)
+        stems = group(estimates, self._groups, self._ensemble.sources)
         if self._exact:
             stems = distribute_residual(stems, original)
-        left = original.double() - (stems if self._exact else estimates).double().sum(0)
+        left = None
+        if self._ensemble.complete:
+            left = original.double() - (stems if self._exact else estimates).double().sum(0)
         reporter.advance(estimates.shape[-1])
         return Piece(original, stems, left)
 

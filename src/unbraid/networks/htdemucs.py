@@ -14,25 +14,28 @@ B batch · S source · C channel · T time · F bin · N frame
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from typing import TYPE_CHECKING
 
-import torch
 from torch import nn
 from torch.nn import functional as F
 
-from unbraid.dsp.stft import Scaling, Stft, pad
 from unbraid.errors import ConfigError, ShapeError
 from unbraid.networks.layers.attention import Attention
 from unbraid.networks.layers.dconv import DConv, rescale_convolutions
 from unbraid.networks.layers.frequency_embedding import FrequencyEmbedding
+from unbraid.networks.layers.hybrid_levels import Decoder, Encoder, Level
+from unbraid.networks.layers.hybrid_spectrum import HopSpectrum, separate_in_both
 from unbraid.networks.layers.norm import LayerScale, TokenNorm
 from unbraid.networks.layers.position import sinusoids, sinusoids_2d
+from unbraid.networks.ranges import out_of_range
 from unbraid.spec import ModelSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from torch import Tensor
 
@@ -59,9 +62,6 @@ _RANGES: Mapping[str, tuple[float, float]] = {
     "t_dropout": (0, 1),
     "rescale": (1e-6, 100),
 }
-_MOST_SOURCES = 64
-
-_CACHED = 2**20  # values refined at once; half and double were both slower on two server cores
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,14 +116,7 @@ class Config:
     rescale: float = 0.1
 
     def __post_init__(self) -> None:
-        found = [
-            f"{name} must be {least:g} to {greatest:g}, not {getattr(self, name)!s:.40}"
-            for name, (least, greatest) in _RANGES.items()
-            if not least <= getattr(self, name) <= greatest
-        ]
-        if len(self.sources) > _MOST_SOURCES:
-            found.append(f"sources must be at most {_MOST_SOURCES}, not {len(self.sources)}")
-        found = found or self._contradictions()
+        found = out_of_range(self, self.sources, _RANGES) or self._contradictions()
         if found:
             raise ConfigError(f"this makes no HT Demucs: {'; '.join(found)}")
 
@@ -155,97 +148,6 @@ class Config:
     def segment_samples(self) -> int:
         """The training length in samples."""
         return int(self.segment * self.sample_rate)
-
-
-class Encoder(nn.Module):
-    """One level down: strided convolution, GELU, residual branch, gated 1×1 convolution.
-
-    Args:
-        source: Channels in.
-        target: Channels out.
-        config: Kernel, stride and residual branch.
-        spectral: True: `(B, C, F, N)`, strided over F; False: `(B, C, T)`, strided over T.
-    """
-
-    def __init__(self, source: int, target: int, config: Config, *, spectral: bool) -> None:
-        super().__init__()
-        kernel, stride, margin = config.kernel_size, config.stride, config.stride // 2
-        self.stride = stride
-        self.spectral = spectral
-        self.conv: nn.Module
-        self.rewrite: nn.Module
-        if spectral:
-            self.conv = nn.Conv2d(source, target, (kernel, 1), (stride, 1), (margin, 0))
-            self.rewrite = nn.Conv2d(target, 2 * target, 1)
-        else:
-            self.conv = nn.Conv1d(source, target, kernel, stride, margin)
-            self.rewrite = nn.Conv1d(target, 2 * target, 1)
-        self.dconv = DConv(target, config.dconv_comp, config.dconv_depth, config.dconv_init)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Features with F, or T rounded up to the next multiple, divided by the stride."""
-        if not self.spectral and x.shape[-1] % self.stride:
-            x = F.pad(x, (0, -x.shape[-1] % self.stride))
-        x = self.conv(x)
-        return _few_bins_at_a_time(self._refine, x) if self.spectral else self._refine(x)
-
-    def _refine(self, x: Tensor) -> Tensor:
-        x = F.gelu(x)
-        x = _bin_by_bin(self.dconv, x) if self.spectral else self.dconv(x)
-        return F.glu(self.rewrite(x), dim=1)
-
-
-class Decoder(nn.Module):
-    """One level up, the encoder's mirror: skip, gated convolution, residual branch, transposed convolution.
-
-    Args:
-        source: Channels in.
-        target: Channels out.
-        config: Kernel, stride and residual branch.
-        spectral: As for the encoder.
-        last: True: no GELU at the end, since the output is the signal.
-    """
-
-    def __init__(self, source: int, target: int, config: Config, *, spectral: bool, last: bool) -> None:
-        super().__init__()
-        kernel, stride, margin = config.kernel_size, config.stride, config.stride // 2
-        self.spectral = spectral
-        self.last = last
-        self.conv_tr: nn.Module
-        self.rewrite: nn.Module
-        if spectral:
-            self.conv_tr = nn.ConvTranspose2d(source, target, (kernel, 1), (stride, 1), (margin, 0))
-            self.rewrite = nn.Conv2d(source, 2 * source, 3, padding=1)
-        else:
-            self.conv_tr = nn.ConvTranspose1d(source, target, kernel, stride, margin)
-            self.rewrite = nn.Conv1d(source, 2 * source, 3, padding=1)
-        self.dconv = DConv(source, config.dconv_comp, config.dconv_depth, config.dconv_init)
-
-    def forward(self, x: Tensor, skip: Tensor, length: int) -> Tensor:
-        """Features of the level above; the last axis cut to `length`."""
-        x = F.glu(self.rewrite(x + skip), dim=1)
-        x = _few_bins_at_a_time(self._refine, x) if self.spectral else self._refine(x)
-        x = self.conv_tr(x)[..., :length]
-        return x if self.last else F.gelu(x)
-
-    def _refine(self, x: Tensor) -> Tensor:
-        return _bin_by_bin(self.dconv, x) if self.spectral else self.dconv(x)
-
-
-def _bin_by_bin(module: nn.Module, x: Tensor) -> Tensor:
-    """A module over signals, applied to each bin of `(B, C, F, N)` on its own."""
-    batch, channels, bins, frames = x.shape
-    rows: Tensor = module(x.transpose(1, 2).flatten(0, 1))  # (B·F, C, N)
-    return rows.view(batch, bins, channels, frames).transpose(1, 2)
-
-
-def _few_bins_at_a_time(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-    """A function that treats each bin on its own, over so few bins that what it makes stays in cache.
-
-    The outermost residual branch makes tensors of 66 MB otherwise, and waits for memory most of its time.
-    """
-    bins = max(1, _CACHED * x.shape[2] // x.numel())
-    return torch.cat([function(part) for part in torch.split(x, bins, dim=2)], dim=2)
 
 
 class TransformerLayer(nn.Module):
@@ -349,8 +251,7 @@ class HTDemucs(nn.Module):
             fixed=True,
             levelled=True,
         )
-        # Unitary and uncentred: `_spectrum` pads for itself.
-        self.stft = Stft(config.n_fft, config.n_fft // 4, centred=False, scaling=Scaling.UNITARY)
+        self.spectrum = HopSpectrum(config.n_fft)
         self._build_levels(config)
         rescale_convolutions(self, config.rescale)  # the modules made below keep torch's first weights
         deepest, tokens = config.deepest_channels, config.token_channels
@@ -367,17 +268,19 @@ class HTDemucs(nn.Module):
         widths = [config.channels * config.growth**level for level in range(config.depth)]
         self.encoder, self.tencoder = nn.ModuleList(), nn.ModuleList()
         self.decoder, self.tdecoder = nn.ModuleList(), nn.ModuleList()
-        for level, width in enumerate(widths):
-            above = widths[level - 1]
-            last = level == 0
-            self.encoder.append(Encoder(2 * audio if last else above, width, config, spectral=True))
-            self.tencoder.append(Encoder(audio if last else above, width, config, spectral=False))
-            self.decoder.insert(
-                0, Decoder(width, 2 * total if last else above, config, spectral=True, last=last)
-            )
-            self.tdecoder.insert(
-                0, Decoder(width, total if last else above, config, spectral=False, last=last)
-            )
+        residual = partial(
+            DConv, compress=config.dconv_comp, depth=config.dconv_depth, init=config.dconv_init
+        )
+        spectral = Level(
+            config.kernel_size, config.stride, config.stride // 2, spectral=True, residual=residual
+        )
+        temporal = dataclasses.replace(spectral, spectral=False)
+        for index, width in enumerate(widths):
+            above, last = widths[index - 1], index == 0
+            self.encoder.append(Encoder(2 * audio if last else above, width, spectral))
+            self.tencoder.append(Encoder(audio if last else above, width, temporal))
+            self.decoder.insert(0, Decoder(width, 2 * total if last else above, spectral, last=last))
+            self.tdecoder.insert(0, Decoder(width, total if last else above, temporal, last=last))
         bins = config.n_fft // 2 // config.stride
         self.freq_emb = FrequencyEmbedding(bins, config.channels, config.freq_emb)
 
@@ -393,18 +296,10 @@ class HTDemucs(nn.Module):
         Raises:
             ShapeError: If the mixture has another number of axes or channels, or is too long.
         """
-        dtype = self.freq_emb.embedding.weight.dtype
-        # Half precision is for the layers; spectra and levels need float32 at least.
-        signal = self._fitted(mixture).to(torch.promote_types(dtype, torch.float32))
-        x, mean, deviation = _standardized(self._spectrum(signal))
-        xt, mean_t, deviation_t = _standardized(signal)
-        x, xt = self._separated(x.to(dtype), xt.to(dtype))
+        signal, dtype = self._fitted(mixture), self.freq_emb.embedding.weight.dtype
         sources = len(self.config.sources)
-        estimates = [
-            self._waveform(spectrum * deviation + mean, signal.shape[-1]) + (wave * deviation_t + mean_t)
-            for spectrum, wave in zip(x.chunk(sources, dim=1), xt.chunk(sources, dim=1), strict=True)
-        ]
-        return torch.stack(estimates, dim=1)[..., : mixture.shape[-1]].to(mixture.dtype)
+        estimates = separate_in_both(self._separated, signal, self.spectrum, sources, dtype)
+        return estimates[..., : mixture.shape[-1]].to(mixture.dtype)
 
     def _separated(self, x: Tensor, xt: Tensor) -> tuple[Tensor, Tensor]:
         """From features of the mixture, `(B, 2C, F, N)` and `(B, C, T)`, to those of all sources."""
@@ -453,40 +348,3 @@ class HTDemucs(nn.Module):
                 "longer ones are cut into segments by the engine"
             )
         return F.pad(mixture, (0, segment - length))
-
-    def _spectrum(self, signal: Tensor) -> Tensor:
-        """The STFT with its real and imaginary parts as channels, `(B, 2C, F, N)`, N hops of the signal.
-
-        The signal gets (n_fft − hop) / 2 samples at both ends, so that frame n is centred on the middle
-        of hop n, as the waveform branch's strides are:
-
-            |· · ·|  hop 0  |  hop 1  |  …  |· · ·|
-            [      frame 0      ]
-                      [      frame 1      ]
-
-        The highest bin is dropped: 2048 can be halved eleven times, 2049 not once.
-        """
-        hop, length = self.stft.hop_length, signal.shape[-1]
-        margin = (self.stft.n_fft - hop) // 2
-        spectrum = self.stft(pad(signal, margin, margin + -length % hop))[..., :-1, :]
-        return torch.view_as_real(spectrum).movedim(-1, 2).flatten(1, 2)
-
-    def _waveform(self, x: Tensor, length: int) -> Tensor:
-        """The inverse of `_spectrum`, `(B, C, length)`.
-
-        Frames of silence around the spectrum make the window sum constant up to the edges. The weights
-        were trained so: what those frames would have held is left to the waveform branch.
-        """
-        hop, n_fft = self.stft.hop_length, self.stft.n_fft
-        silent = n_fft // hop // 2
-        parts = x.view(len(x), -1, 2, *x.shape[2:]).movedim(2, -1)  # (B, C, F, N, 2)
-        spectrum = torch.view_as_complex(parts.contiguous())
-        spectrum = F.pad(spectrum, (silent, silent, 0, 1))
-        start = silent * hop + (n_fft - hop) // 2
-        return self.stft.inverse(spectrum, start + length)[..., start:]
-
-
-def _standardized(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Each item of a batch at mean 0 and deviation 1, with what its mean and deviation were."""
-    deviation, mean = torch.std_mean(x, dim=tuple(range(1, x.ndim)), keepdim=True)
-    return (x - mean) / (deviation + 1e-5), mean, deviation

@@ -1,9 +1,12 @@
 """Where weights live on this machine: find, verify and prune them, and say how much they take.
 
     <cache>/models/.htdemucs.lock                        held while the model is fetched
-    <cache>/models/htdemucs/<fingerprint>.safetensors    whole and verified, or not there
+    <cache>/models/htdemucs/<identity>.safetensors       whole and verified, or not there
     <cache>/models/htdemucs/<sha256>.part                a download that will be continued
     <cache>/models/htdemucs/.fetch-…/                    scratch of a fetch that is going on
+
+The identity is the fingerprint of the weights. Where the card knows none, it is the SHA-256 (or its published
+beginning) of the file that they came from; the fingerprint in the file's own header then guards them.
 
 The cache is the platform's own, unless the caller or the environment variable UNBRAID_CACHE names another.
 """
@@ -26,9 +29,11 @@ from unbraid.zoo.lock import locked_if_free
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from unbraid.zoo.convert import Package
+
 PART = ".part"
 SCRATCH = ".fetch-"
-_WEIGHTS = re.compile(r"[0-9a-f]{64}\.safetensors")
+_WEIGHTS = re.compile(r"[0-9a-f]{8,64}\.safetensors")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +72,7 @@ def path_of(model: str | Checkpoint, *, cache: Path | None = None) -> Path:
         UnknownModelError: If no model answers to the name.
     """
     known = model if isinstance(model, Checkpoint) else catalog.card(model)
-    return root(cache) / "models" / known.name / f"{known.fingerprint}.safetensors"
+    return root(cache) / "models" / known.name / f"{known.identity}.safetensors"
 
 
 def lock_of(model: str | Checkpoint, *, cache: Path | None = None) -> Path:
@@ -84,27 +89,45 @@ def is_on_disk(model: str | Checkpoint, *, cache: Path | None = None) -> bool:
 
 
 def verify(model: str | Checkpoint, *, cache: Path | None = None) -> Path:
-    """Read a model's weights from the cache and compare every value with its card's fingerprint.
+    """Read a model's weights from the cache and make sure that each value is the right one.
 
     Args:
         model: A name, or a card.
         cache: The cache's folder, if not the usual one.
 
     Returns:
-        The file, which is sound.
+        The file, which is sound; the card's `vouched_by` says what it was compared with.
 
     Raises:
         WeightsError: If the weights are not on disk, or not those of the card.
         UnknownModelError: If no model answers to the name.
     """
-    from unbraid.zoo.convert import read
-
     known = model if isinstance(model, Checkpoint) else catalog.card(model)
     path = path_of(known, cache=cache)
     if not is_on_disk(known, cache=cache):
         raise WeightsError(f"{known.name} is not on disk: {path} does not exist; fetch it first")
-    read(path).require(known.fingerprint)
+    sound(path, known)
     return path
+
+
+def sound(path: Path, card: Checkpoint) -> Package:
+    """A card's weights from a file that the zoo wrote, after comparing every value.
+
+    Args:
+        path: The file, in the cache or wherever the user moved it.
+        card: Its fingerprint counts; without one, that in the file's header does.
+
+    Raises:
+        WeightsError: If the file is damaged, or holds the weights of another card.
+    """
+    from unbraid.zoo.convert import read
+
+    package = read(path)
+    if card.fingerprint:
+        package.require(card.fingerprint)
+    elif package.name != card.name:
+        raise WeightsError(f"{path} holds the weights of {package.name}, not those of {card.name}")
+    return package
 
 
 def sizes(*, cache: Path | None = None) -> dict[str, int]:

@@ -1,6 +1,7 @@
 """The cards of all models: found by name, with the near miss suggested. Needs no torch, and no network.
 
-The data stand in `catalog/`, one TOML file per family, one table per model.
+The data stand in `catalog/`, one TOML file per family, one table per model. What the table `family` says
+holds for each model of its file that does not say otherwise; its title and year are the family's own.
 """
 
 from __future__ import annotations
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from unbraid.zoo.checkpoint import Checkpoint
 
 
+_FAMILY = "family"
+
+
 def list_models() -> tuple[str, ...]:
     """The names of all models that can be separated with.
 
@@ -28,6 +32,15 @@ def list_models() -> tuple[str, ...]:
     True
     """
     return tuple(_tables())
+
+
+def families() -> dict[str, tuple[str, ...]]:
+    """The names of all models, by the title of their family; the youngest family comes first.
+
+    >>> list(families().values())[-1]
+    ('wave_u_net.m4', 'wave_u_net.m5_high_sr', 'wave_u_net.m6')
+    """
+    return {title: tuple(tables) for title, tables in _families().items()}
 
 
 def card(name: str) -> Checkpoint:
@@ -41,12 +54,16 @@ def card(name: str) -> Checkpoint:
 
     >>> card("htdemucs").sources
     ('drums', 'bass', 'other', 'vocals')
+    >>> card("955717e8").name
+    'htdemucs'
     """
-    for key, table in _tables().items():
-        if name == key or name in table.get("aliases", ()):
+    tables = _tables()
+    if name in tables:
+        return _structured(name)
+    for key, table in tables.items():
+        if name in table.get("aliases", ()):
             return _structured(key)
-    near = did_you_mean(name, list_models()) or f"; there are {', '.join(list_models())}"
-    raise UnknownModelError(f"no model is called {name!r}{near}")
+    raise UnknownModelError(f"no model is called {name!r}{_near(name)}")
 
 
 def cards() -> tuple[Checkpoint, ...]:
@@ -59,15 +76,54 @@ def card_of(fingerprint: str) -> Checkpoint | None:
     return next((known for known in cards() if known.fingerprint == fingerprint), None)
 
 
+def card_of_file(sha256: str, name: str) -> Checkpoint | None:
+    """The card that a file as published belongs to; None if no card knows it.
+
+    Args:
+        sha256: Of the file.
+        name: The file's own, which counts where the publisher states no hash.
+    """
+    for known in cards():
+        for file in known.files:
+            if file.has_hash(sha256) or (file.kind == "manual" and not file.hash and file.name == name):
+                return known
+    return None
+
+
+def _near(name: str) -> str:
+    """What there is instead of a name, as the end of a sentence."""
+    from unbraid.zoo.ensembles import list_ensembles  # which asks this module for cards
+
+    aliases = [alias for table in _tables().values() for alias in table.get("aliases", ())]
+    alone = [key for key, table in _tables().items() if not table.get("member")]
+    near = did_you_mean(name, [*list_ensembles(), *list_models(), *aliases])
+    return near or f"; there are {', '.join([*list_ensembles(), *alone])}"
+
+
+@functools.cache
+def _families() -> dict[str, dict[str, dict[str, Any]]]:
+    """The catalogue as written: by the title of a family, a table per model by name."""
+    folder = resources.files("unbraid.zoo") / "catalog"
+    files = sorted(
+        (file for file in folder.iterdir() if file.name.endswith(".toml")), key=lambda file: file.name
+    )
+    found = [tomllib.loads(file.read_text(encoding="utf-8")) for file in files]
+    found.sort(key=lambda tables: tables[_FAMILY]["year"], reverse=True)
+    return dict(map(_family, found))
+
+
+def _family(tables: dict[str, dict[str, Any]]) -> tuple[str, dict[str, dict[str, Any]]]:
+    """The title of a family, and its models with what they share."""
+    shared = tables.pop(_FAMILY)
+    title = shared.pop("title")
+    del shared["year"]
+    return title, {name: {**shared, **table} for name, table in tables.items()}
+
+
 @functools.cache
 def _tables() -> dict[str, dict[str, Any]]:
-    """The catalogue as written: a table per model, by name."""
-    tables: dict[str, dict[str, Any]] = {}
-    folder = resources.files("unbraid.zoo") / "catalog"
-    for file in sorted(folder.iterdir(), key=lambda entry: entry.name):
-        if file.name.endswith(".toml"):
-            tables.update(tomllib.loads(file.read_text(encoding="utf-8")))
-    return tables
+    """A table per model, by name."""
+    return {name: table for tables in _families().values() for name, table in tables.items()}
 
 
 @functools.cache

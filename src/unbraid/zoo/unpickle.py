@@ -9,7 +9,8 @@ literal table or refused by name; what it becomes is inert data, so that there i
     legacy   magic, version, system, object, storage keys: five pickles in a row, then count and bytes of
              each storage                                                          torch before 1.6
 
-Sizes that a file claims are compared with what it holds before anything of that size is made.
+Either may stand in gzip. Sizes that a file claims are compared with what it holds before anything of that
+size is made, and values that hold each other are counted as often as a reader would meet them.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from typing import IO, TYPE_CHECKING, Any, TypeGuard
 import torch
 
 from unbraid.errors import WeightsError
+from unbraid.zoo.inflate import PACKED, inflated
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -37,7 +39,10 @@ if TYPE_CHECKING:
 
 _MAGIC = 0x1950A86A20F9469CFC6C  # torch/serialization.py: MAGIC_NUMBER
 _PROTOCOL = 1001  # the only version that was ever written
-_PICKLE_LIMIT = 32 * 2**20  # bytes; the pickles of published checkpoints take some 100 KiB
+_LEGACY_PICKLES = 32 * 2**20  # bytes; the pickles of published checkpoints take some 100 KiB
+_ZIP_PICKLE = 2**30  # bytes; Demucs v2 keeps all of a quantised network, 150 MB of it, in the pickle
+_INSTRUCTIONS = 2**20  # of one pickle; published ones have some 50 000
+_DEPTH = 64  # of values within values; published checkpoints nest them five deep
 _FRACTION = re.compile(r"-?[0-9]{1,18}(/[1-9][0-9]{0,17})?")
 
 
@@ -54,9 +59,18 @@ class _Callee(Enum):
     ORDERED_DICT = "collections.OrderedDict"
     TENSOR = "torch._utils._rebuild_tensor_v2"
     FRACTION = "fractions.Fraction"
+    ENCODE = "_codecs.encode"  # how older pickles write bytes
+    NAMESPACE = "argparse.Namespace"  # how a training was called, of which nothing is kept
 
 
-_CALLEES = {callee.value: callee for callee in _Callee}
+_CALLEES: Mapping[str, _Callee] = {
+    **{callee.value: callee for callee in _Callee},
+    "pathlib.PosixPath": _Callee.NAMESPACE,  # stands in one
+    "pathlib.WindowsPath": _Callee.NAMESPACE,
+    "pathlib._local.PosixPath": _Callee.NAMESPACE,  # of Python 3.13
+    "pathlib._local.WindowsPath": _Callee.NAMESPACE,
+}
+_NAMED = ("demucs.", "diffq.")  # packages whose classes a file may name
 
 _STORAGES: Mapping[str, torch.dtype] = {
     "torch.HalfStorage": torch.float16,
@@ -71,39 +85,68 @@ _STORAGES: Mapping[str, torch.dtype] = {
 }
 
 
-def read_torch(path: Path) -> dict[str, Any]:
+def read_torch(path: Path) -> dict[str, Any] | tuple[Any, ...]:
     """What a file made by `torch.save` holds, as plain values and tensors; nothing of it is executed.
 
     Args:
-        path: A `.th`, `.pt`, `.pth` or `.ckpt` file.
+        path: A `.th`, `.pt`, `.pth` or `.ckpt` file, or one of these in gzip.
 
     Returns:
-        Its dictionary. Tensors keep their precision; classes it names are `ClassName`s.
+        Its dictionary, or the tuple that the oldest are. Tensors keep their precision; classes it names are
+        `ClassName`s.
 
     Raises:
         WeightsError: If the file is damaged, is none of torch's, or asks for anything but plain values.
+        MachineError: If there is no room to unpack it.
     """
+    with path.open("rb") as handle:
+        return read_torch_stream(handle, path.name)
+
+
+def read_torch_stream(handle: IO[bytes], name: str) -> dict[str, Any] | tuple[Any, ...]:
+    """As `read_torch`, from a file that is open, or from bytes in zlib.
+
+    Args:
+        handle: Seekable; it is read from its beginning.
+        name: What it is, for the error's sentence.
+
+    Raises:
+        WeightsError: As `read_torch`.
+        MachineError: As `read_torch`.
+    """
+    handle.seek(0)
     try:
-        with path.open("rb") as handle:
-            content = _read_zip(handle) if zipfile.is_zipfile(handle) else _read_legacy(handle)
+        if handle.read(2).startswith(PACKED):
+            with inflated(handle) as room:
+                content = _read_plain(room)
+        else:
+            content = _read_plain(handle)
     except WeightsError as error:
-        raise WeightsError(f"{path.name}: {error}") from error
+        raise WeightsError(f"{name}: {error}") from error
     except (zipfile.BadZipFile, EOFError, LookupError, ValueError, TypeError, AttributeError) as error:
-        raise WeightsError(f"{path.name} is damaged or no torch file: {error}") from error
+        raise WeightsError(f"{name} is damaged or no torch file: {error}") from error
     except (RuntimeError, OverflowError, MemoryError, NotImplementedError, struct.error) as error:
-        raise WeightsError(f"{path.name} is damaged or no torch file: {error}") from error
-    if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
-        raise WeightsError(f"{path.name} holds no dictionary by name; a checkpoint is one")
-    return content
+        raise WeightsError(f"{name} is damaged or no torch file: {error}") from error
+    if isinstance(content, tuple) or (isinstance(content, dict) and all(type(key) is str for key in content)):
+        return content
+    raise WeightsError(f"{name} holds no dictionary by name; a checkpoint is one")
+
+
+def _read_plain(handle: IO[bytes]) -> object:
+    return _read_zip(handle) if zipfile.is_zipfile(handle) else _read_legacy(handle)
 
 
 @dataclass
 class _Storages:
     """Memory for the storages a pickle names; filled once the pickle is read."""
 
-    budget: int  # bytes the file holds, so that no claim can be larger
+    held: int  # bytes of the file
+    budget: int = field(init=False)  # of these, not yet claimed
     buffers: dict[str, bytearray] = field(default_factory=dict)
     dtypes: dict[str, torch.dtype] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.budget = self.held
 
     def claim(self, key: str, dtype: torch.dtype, count: int) -> Tensor:
         """The storage as a flat tensor over memory that is filled later."""
@@ -130,8 +173,8 @@ def _read_zip(handle: IO[bytes]) -> object:
         order = entries.get(f"{root}/byteorder")
         if order is not None and _stored(archive, order, limit=16) != b"little":
             raise WeightsError("the file was written on a big-endian machine; save it again on another")
-        storages = _Storages(budget=handle.seek(0, 2))
-        content = _Machine(storages).run(BytesIO(_stored(archive, entries[pickles[0]], _PICKLE_LIMIT)))
+        storages = _Storages(held=handle.seek(0, 2))
+        content = _Machine(storages).run(BytesIO(_stored(archive, entries[pickles[0]], _ZIP_PICKLE)))
         for key, buffer in storages.buffers.items():
             buffer[:] = _stored(archive, entries[f"{root}/data/{key}"], len(buffer), exact=True)
     return content
@@ -149,10 +192,10 @@ def _stored(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, limit: int, *, exa
 def _read_legacy(handle: IO[bytes]) -> object:
     """A file of torch before 1.6."""
     size = handle.seek(0, 2)
-    storages = _Storages(budget=size)
+    storages = _Storages(held=size)
     handle.seek(0)
     # The pickles stand at the front; a bytes buffer, unlike a file, never allocates a claimed length.
-    pickles = BytesIO(handle.read(min(size, _PICKLE_LIMIT)))
+    pickles = BytesIO(handle.read(min(size, _LEGACY_PICKLES)))
     if _Machine(storages).run(pickles) != _MAGIC or _Machine(storages).run(pickles) != _PROTOCOL:
         raise WeightsError("the file begins like none of torch's")
     system = _Machine(storages).run(pickles)
@@ -188,12 +231,16 @@ class _Machine:
 
     def run(self, stream: BytesIO) -> object:
         """The value of the next pickle in the stream."""
-        for opcode, argument, _ in pickletools.genops(stream):
+        for count, (opcode, argument, _) in enumerate(pickletools.genops(stream)):
+            if count == _INSTRUCTIONS:
+                raise WeightsError(f"refused: the pickle has more than {_INSTRUCTIONS} instructions")
             action = _ACTIONS.get(opcode.name)
             if action is None:
                 raise WeightsError(f"refused: the pickle uses {opcode.name}, which no weights need")
             action(self, argument)
-        return self.stack.pop()
+        value = self.stack.pop()
+        _require_modest(value, _INSTRUCTIONS + self.storages.held)
+        return value
 
     def since_mark(self) -> list[Any]:
         """Takes what was pushed since the last mark."""
@@ -235,7 +282,7 @@ class _Machine:
             self.stack.append(_STORAGES[dotted])
         elif dotted in _CALLEES:
             self.stack.append(_CALLEES[dotted])
-        elif dotted.startswith("demucs."):
+        elif dotted.startswith(_NAMED):
             self.stack.append(ClassName(dotted))
         else:
             raise WeightsError(f"refused: the file asks for {dotted}, which no weights need; nothing was run")
@@ -245,7 +292,11 @@ class _Machine:
         callee, arguments = self.pop(2)
         if not isinstance(callee, _Callee) or not isinstance(arguments, tuple):
             raise WeightsError(f"refused: the pickle calls a {type(callee).__name__}; nothing was run")
-        if callee is _Callee.TENSOR:
+        if callee is _Callee.NAMESPACE:
+            self.stack.append({})
+        elif callee is _Callee.ENCODE:
+            self.stack.append(_bytes(*arguments))
+        elif callee is _Callee.TENSOR:
             self.stack.append(_tensor(*arguments))
         elif callee is _Callee.FRACTION:
             self.stack.append(_fraction(*arguments))
@@ -255,7 +306,10 @@ class _Machine:
             self.stack.append({})
 
     def build(self) -> None:
-        """Drops the attributes of a dictionary: torch hangs version notes on a state dict."""
+        """Drops the attributes of a dictionary: torch hangs version notes on a state dict.
+
+        What stands for a thing whose content is not kept is a dictionary, too.
+        """
         target, _ = self.pop(2)
         if type(target) is not dict:
             raise WeightsError(
@@ -310,6 +364,37 @@ def _fraction(*parts: object) -> Fraction:
     return Fraction(text)
 
 
+def _bytes(text: object, encoding: object) -> bytes:
+    """Bytes that were written as text, a letter each."""
+    if not isinstance(text, str) or encoding != "latin1":
+        raise WeightsError("refused: bytes that are not made of latin1 text")
+    return text.encode("latin1")
+
+
+def _require_modest(value: object, limit: int) -> None:
+    """Make sure that nothing which walks through the value, or shows it, takes for ever.
+
+    A few instructions make lists that hold each other many times, or themselves.
+    """
+    if _measure(value, {})[0] > limit:
+        raise WeightsError("refused: its values hold each other so often that there is no end to them")
+
+
+def _measure(value: object, known: dict[int, tuple[int, int]], depth: int = 0) -> tuple[int, int]:
+    """How much is in a value, each thing counted as often as it is met, and how deep it nests."""
+    if not isinstance(value, (list, tuple, dict)):
+        return 1 + (len(value) if isinstance(value, (str, bytes)) else 0), 0
+    if id(value) not in known:
+        if depth > _DEPTH:
+            raise WeightsError(f"refused: values nest more than {_DEPTH} deep")
+        children = [*value, *value.values()] if isinstance(value, dict) else value
+        parts = [_measure(child, known, depth + 1) for child in children]
+        known[id(value)] = 1 + sum(size for size, _ in parts), 1 + max((deep for _, deep in parts), default=0)
+    if known[id(value)][1] > _DEPTH:
+        raise WeightsError(f"refused: values nest more than {_DEPTH} deep")
+    return known[id(value)]
+
+
 def _push(machine: _Machine, value: object) -> None:
     machine.stack.append(value)
 
@@ -318,12 +403,13 @@ def _nothing(_machine: _Machine, _value: object) -> None:
     """PROTO, FRAME and STOP say nothing about values."""
 
 
-# Each instruction that weights need; the rest (INST, OBJ, NEWOBJ, EXT, DUP, …) is refused by name.
+# Each instruction that weights need; the rest (INST, OBJ, NEWOBJ_EX, EXT, DUP, …) is refused by name.
 _ACTIONS: Mapping[str, Callable[[_Machine, Any], None]] = {
     **dict.fromkeys(("PROTO", "FRAME", "STOP"), _nothing),
     **dict.fromkeys(("INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4"), _push),
     **dict.fromkeys(("FLOAT", "BINFLOAT", "STRING", "BINSTRING", "SHORT_BINSTRING"), _push),
     **dict.fromkeys(("UNICODE", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8"), _push),
+    **dict.fromkeys(("BINBYTES", "SHORT_BINBYTES", "BINBYTES8"), _push),
     "NONE": lambda machine, _: _push(machine, None),
     "NEWTRUE": lambda machine, _: _push(machine, True),
     "NEWFALSE": lambda machine, _: _push(machine, False),
@@ -347,7 +433,7 @@ _ACTIONS: Mapping[str, Callable[[_Machine, Any], None]] = {
     ),
     "GLOBAL": lambda machine, name: machine.look_up(name.replace(" ", ".")),
     "STACK_GLOBAL": lambda machine, _: machine.look_up(".".join(machine.pop(2))),
-    "REDUCE": lambda machine, _: machine.reduce(),
+    **dict.fromkeys(("REDUCE", "NEWOBJ"), lambda machine, _: machine.reduce()),
     "BUILD": lambda machine, _: machine.build(),
     "BINPERSID": lambda machine, _: machine.persistent(),
 }

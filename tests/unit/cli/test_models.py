@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,8 @@ import pytest
 from unbraid.errors import WeightsError
 from unbraid.progress import Reporter, Stage
 from unbraid.zoo import cache
-from unbraid.zoo.catalog import card, cards, list_models
+from unbraid.zoo.catalog import card, cards, families, list_models
+from unbraid.zoo.ensembles import ensemble_for, list_ensembles
 
 
 @pytest.fixture
@@ -23,20 +25,50 @@ def stored(tmp_path):
     return stored
 
 
-def test_the_table_names_each_model_and_what_one_must_know(run, stored):
-    said = run("models").out
-    for name in list_models():
-        known, row = card(name), next(line for line in said.splitlines() if line.startswith(name))
-        assert row.split()[0] == name
-        assert f"  {', '.join(known.sources)}  " in row
-        assert f"  {known.licence}  " in row
-        assert row.endswith("  no")
-        assert f"{name}: trained on {known.training_data}; test data seen: {known.contamination}" in said
-        for source, value in known.scores[0].values.items():
-            assert f"{source} {value:.2f}" in row
-        assert f"(a) {known.scores[0].metric}; {known.scores[0].dataset}" in said
+def rows_of(said):
+    """The columns of each indented row, by the name in the first."""
+    found = [re.split(r"\s{2,}", line.strip()) for line in said.splitlines() if line.startswith("  ")]
+    return {row[0]: row for row in found}
+
+
+@pytest.mark.parametrize("arguments", [[], ["--all"]])
+def test_the_table_names_each_model_and_what_one_must_know(run, arguments):
+    said = run("models", *arguments).out
+    rows = rows_of(said)
+    shown = [known for known in cards() if arguments or not known.member]
+    assert list(rows) == [*(known.name for known in shown), *list_ensembles()]
+    for known in shown:
+        _, sources, _, _, licence, score, on_disk = rows[known.name]
+        assert (sources, licence, on_disk) == (", ".join(known.sources), known.licence, "no")
+        assert bool(known.scores) == (score != "none published")
+        learnt = f"trained on {known.training_data}; test data seen: {known.contamination}"
+        assert any(line.endswith(learnt) and known.name in line for line in said.splitlines())
+        for source, value in known.scores[0].values.items() if known.scores else ():
+            assert f"{source} {value:.2f}" in score
+            assert f"{score[-3:]} {known.scores[0].metric}; {known.scores[0].dataset}" in said
+
+
+def test_the_table_stays_short_and_says_how_to_see_the_rest(run):
+    said = run("models")
+    assert len(said.out.splitlines()) < 80
+    assert "unbraid models --all" in said.err
+    assert "--all" not in run("models", "--all").err
+
+
+def test_families_have_titles_and_the_youngest_comes_first(run):
+    titles = [line[:-1] for line in run("models").out.splitlines() if line.endswith(":")]
+    families_shown = [name for name, names in families().items() if not all(card(n).member for n in names)]
+    assert titles == [*families_shown, "Ensembles"]
+
+
+def test_the_table_says_what_is_on_disk(run, stored):
     stored()
-    assert any(line.endswith("  yes") for line in run("models").out.splitlines())
+    stored("htdemucs_ft.drums")
+    rows = rows_of(run("models").out)
+    assert (rows["htdemucs"][-1], rows["htdemucs_ft"][-1], rows["mdx"][-1]) == ("yes", "1 of 4", "no")
+    for source in ("bass", "other", "vocals"):
+        stored(f"htdemucs_ft.{source}")
+    assert rows_of(run("models").out)["htdemucs_ft"][-1] == "yes"
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["models", "--help"]])
@@ -46,16 +78,20 @@ def test_no_commands_first_line_is_cut_on_a_usual_terminal(run, monkeypatch, arg
     assert "..." not in said.split("Commands:")[1].split("Examples:")[0]
 
 
-def test_json_holds_the_whole_card(run, stored):
+def test_json_holds_the_whole_card_of_each_model_and_ensemble(run, stored):
     stored()
     lines = {line["name"]: line for line in run("models", "--json").lines}
-    assert tuple(lines) == list_models()
+    assert tuple(lines) == (*list_models(), *list_ensembles())
     for known in cards():
         line = lines[known.name]
         assert (line["parameters"], line["licence"]) == (known.parameters, known.licence)
-        assert line["scores"][0]["values"] == known.scores[0].values
+        assert [score["values"] for score in line["scores"]] == [score.values for score in known.scores]
         assert Path(line["path"]) == cache.path_of(known)
-    assert lines["htdemucs"]["on_disk"]
+        assert line["on_disk"] == (known.name == "htdemucs")
+    for name in list_ensembles():
+        assert lines[name]["sources"] == list(ensemble_for(name).sources)
+        assert [member["model"] for member in lines[name]["members"]]
+        assert not lines[name]["on_disk"]
 
 
 def test_show_says_licence_note_paper_and_every_score(run):
@@ -67,6 +103,23 @@ def test_show_says_licence_note_paper_and_every_score(run):
         *(score.origin for score in known.scores),
     ):
         assert words in said
+
+
+def test_show_says_where_weights_come_from_and_what_vouches_for_them(run):
+    said = run("models", "show", "e07c671f", "hdemucs.musdb").out
+    assert "demucs.v2: " in said
+    assert "https://dl.fbaipublicfiles.com/demucs/v3.0/demucs-e07c671f.th" in said
+    assert "begins with e07c671f, all that its publisher states" in said
+    assert "from the file that you gave" in said
+
+
+def test_show_says_what_an_ensemble_is_made_of(run):
+    said = run("models", "show", "mdx").out
+    known = ensemble_for("mdx")
+    for words in (known.description, known.citation, "mean of each waveform"):
+        assert words in said
+    for member in known.members:
+        assert f"{member.model}, counts for {', '.join(f'{source} 1' for source in member.counts)}" in said
 
 
 def test_path_is_all_there_is_on_stdout(run, stored):
@@ -87,10 +140,26 @@ def test_pull_fetches_each_card_with_progress(run, monkeypatch, tmp_path):
         return tmp_path / checkpoint.name
 
     monkeypatch.setattr("unbraid.zoo.download.fetch", fetch)
+    run("models", "pull", "htdemucs_ft", "f7e0c4bc", "htdemucs")
+    sources = ("drums", "bass", "other", "vocals")
+    assert [name for name, *_ in fetched] == [*(f"htdemucs_ft.{source}" for source in sources), "htdemucs"]
+    fetched.clear()
     ended = run("models", "pull", "htdemucs", "--offline", "--weights-folder", "mine")
     assert fetched == [("htdemucs", Path("mine"), True)]
     assert ended.err.splitlines() == ["htdemucs: fetching", f"htdemucs is in {tmp_path / 'htdemucs'}"]
     assert not run("models", "pull", "-q", "htdemucs").err
+
+
+def test_pull_explains_how_to_fetch_by_hand_what_no_program_may(run):
+    ended = run("models", "pull", "wave_u_net.m6")
+    assert ended.code == 4
+    for words in ("must be fetched by hand", "models.zip", "full_multi_instrument-134067.index", "folder"):
+        assert words in ended.err
+
+
+def test_path_of_an_ensemble_is_that_of_each_part(run):
+    said = run("models", "path", "repro_mdx_a_time_only").out.splitlines()
+    assert said == [str(cache.path_of(f"repro_mdx_a.{name}")) for name in ("9a6b4851", "1ef250f1")]
 
 
 def test_pull_offers_the_near_miss(run):
@@ -105,7 +174,9 @@ def test_verify_says_of_each_model_whether_it_is_sound(run, stored, monkeypatch)
     assert "no model is on disk; 'unbraid models pull" in nothing.err
     path = stored()
     monkeypatch.setattr("unbraid.zoo.cache.verify", lambda _: path)
-    assert run("models", "verify").out == f"htdemucs: sound, {path}\n"
+    sound = run("models", "verify")
+    assert sound.out == f"htdemucs: sound, {path}\n"
+    assert sound.err == f"htdemucs: {card('htdemucs').vouched_by}\n"
 
     def damaged(_):
         raise WeightsError("not the weights of its card")

@@ -6,7 +6,9 @@ import contextlib
 import dataclasses
 import hashlib
 import io
+import sys
 import threading
+import types
 from fractions import Fraction
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -168,3 +170,15 @@ def server(tiny, monkeypatch):
 def published(server, tiny):
     """The tiny package as a plain download from the server."""
     return WeightFile("url", "th", tiny.sha256, len(tiny.package), url=f"{server.url}/tiny.th")
+
+
+@pytest.fixture
+def demucs_v2_class(monkeypatch):
+    """The class that packages of Demucs v1 and v2 name, which newer releases of it no longer have."""
+    from pymss_core.modules.legacy_demucs import LegacyDemucs
+
+    klass = type("Demucs", (LegacyDemucs,), {"__module__": "demucs.model"})
+    module = types.ModuleType("demucs.model")
+    module.Demucs = klass
+    monkeypatch.setitem(sys.modules, "demucs.model", module)
+    return klass

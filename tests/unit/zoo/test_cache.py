@@ -67,12 +67,39 @@ def test_another_model_under_the_right_name_is_found_out(cache, tiny, make_card,
     assert cache in place.parents
 
 
+def test_without_a_fingerprint_damage_and_strangers_are_found_out_all_the_same(
+    cache, tiny, make_card, published
+):
+    card = make_card(published, fingerprint=None)
+    place = caches.path_of(card)
+    assert place == cache / "models/tiny" / f"{published.sha256}.safetensors"
+    place.parent.mkdir(parents=True)
+    write(Package("other", "htdemucs", card.config, tiny.state, tiny.fingerprint), place)
+    with pytest.raises(WeightsError, match="holds the weights of other, not those of tiny"):
+        caches.verify(card)
+    write(Package("tiny", "htdemucs", card.config, tiny.state, tiny.fingerprint), place)
+    assert caches.verify(card) == place
+    damaged = bytearray(place.read_bytes())
+    damaged[-1] ^= 1
+    place.write_bytes(damaged)
+    with pytest.raises(WeightsError, match=f"{tiny.fingerprint} was expected"):
+        caches.verify(card)
+
+
+def test_every_model_has_a_place_of_its_own(cache):
+    places = [caches.path_of(card) for card in catalog.cards()]
+    assert len({str(place).lower() for place in places}) == len(places)
+    assert all(place.parent.parent == cache / "models" for place in places)
+
+
 def _fill(cache: Path) -> dict[str, Path]:
     known = caches.path_of("htdemucs")
     paths = {
         "known": known,
         "part": known.parent / f"{'1' * 64}.part",
         "stale": known.parent / f"{'2' * 64}.safetensors",
+        "stale too": known.parent / f"{'2' * 8}.safetensors",
+        "by hand": caches.path_of("wave_u_net.m6"),
         "scratch": known.parent / ".fetch-abc" / "x.onnx",
         "orphan": cache / "models/gone" / f"{'3' * 64}.safetensors",
         "theirs": cache / "models/notes.txt",
@@ -90,9 +117,9 @@ def test_prune_removes_exactly_what_is_of_no_use(cache):
     assert all(path.exists() for path in paths.values())
     pruned = caches.prune()
     assert pruned == foreseen
-    assert pruned.bytes == 2 + 3 + 4 + 5
+    assert pruned.bytes == 2 + 3 + 4 + 6 + 7
     left = {name for name, path in paths.items() if path.exists()}
-    assert left == {"known", "theirs", "theirs too"}
+    assert left == {"known", "by hand", "theirs", "theirs too"}
     assert not (cache / "models/gone").exists()
 
 
@@ -106,7 +133,7 @@ def test_prune_leaves_a_model_alone_that_is_being_fetched(cache):
 
 def test_sizes_are_what_lies_on_disk(cache):
     _fill(cache)
-    assert caches.sizes() == {"gone": 5, "htdemucs": 1 + 2 + 3 + 4 + 7}
+    assert caches.sizes() == {"gone": 7, "htdemucs": 1 + 2 + 3 + 4 + 6 + 9, "wave_u_net.m6": 5}
 
 
 def test_a_refusal_of_the_system_is_one_sentence_with_a_way_out(tmp_path):

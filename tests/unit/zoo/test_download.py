@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import io
 import socket
 import threading
 from typing import TYPE_CHECKING
 
 import pytest
+import torch
 from safetensors import safe_open
 
 from unbraid.errors import Cancelled, DownloadError, MachineError, UsageError, WeightsError
@@ -13,7 +16,7 @@ from unbraid.progress import Stage
 from unbraid.zoo import cache as caches
 from unbraid.zoo import download
 from unbraid.zoo.checkpoint import WeightFile
-from unbraid.zoo.convert import Package, write
+from unbraid.zoo.convert import Package, read, write
 from unbraid.zoo.download import fetch
 
 if TYPE_CHECKING:
@@ -46,6 +49,13 @@ def lay_part(card, content: bytes) -> None:
 def files_of(card) -> list[str]:
     """What lies in the model's folder."""
     return sorted(path.name for path in caches.path_of(card).parent.iterdir())
+
+
+def bare(state) -> bytes:
+    """Weights alone, as torch saves them."""
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    return buffer.getvalue()
 
 
 def test_what_is_fetched_is_verified_converted_and_alone(card, tiny):
@@ -162,6 +172,90 @@ def test_right_hash_and_wrong_weights_are_refused(card, tiny):
     assert not caches.is_on_disk(stranger)
 
 
+def test_without_a_fingerprint_the_files_hash_vouches_and_names_what_is_kept(make_card, published, tiny):
+    card = make_card(published, fingerprint=None)
+    path = fetch(card)
+    assert path == caches.verify(card)
+    assert files_of(card) == [f"{tiny.sha256}.safetensors"]
+    assert read(path).fingerprint == tiny.fingerprint
+
+
+@pytest.mark.parametrize("digits", [8, 12])
+def test_the_beginning_of_a_hash_is_compared_where_no_more_is_published(
+    digits, make_card, published, server, tiny
+):
+    prefix = tiny.sha256[:digits]
+    card = make_card(dataclasses.replace(published, sha256=None, sha256_prefix=prefix), fingerprint=None)
+    server.cut_after = 100_000
+    fetch(card)
+    assert server.asked[1].startswith("bytes=")  # it was continued
+    assert files_of(card) == [f"{prefix}.safetensors"]
+    caches.verify(card)
+
+
+def test_a_file_whose_hash_begins_otherwise_is_refused_and_leaves_nothing(make_card, published, tiny):
+    wrong = "0" * 8 if tiny.sha256[:8] != "0" * 8 else "1" * 8
+    card = make_card(dataclasses.replace(published, sha256=None, sha256_prefix=wrong), fingerprint=None)
+    with pytest.raises(DownloadError, match=f"its SHA-256 is {tiny.sha256}; the card says {wrong}…"):
+        fetch(card)
+    assert files_of(card) == []
+
+
+def test_weights_alone_are_read_as_the_card_says(make_card, published, server, tiny):
+    server.content = bare({name: value.float() for name, value in tiny.state.items()})
+    digest = hashlib.sha256(server.content).hexdigest()
+    card = make_card(dataclasses.replace(published, sha256=digest, bytes=None), fingerprint=None)
+    package = read(fetch(card))
+    assert package.fingerprint == tiny.fingerprint
+    assert package.architecture == "htdemucs"
+    assert package.config["channels"] == card.config["channels"]
+
+
+def test_the_cards_names_of_the_sources_win(make_card, published, tiny):
+    names = ("kick", "snare")
+    card = make_card(published, sources=names, config={"sources": list(names)}, fingerprint=None)
+    package = read(fetch(card))
+    assert package.fingerprint == tiny.fingerprint
+    assert package.config["sources"] == list(names)
+    assert package.config["channels"] == 8  # the file's own, not the architecture's default
+
+
+def by_hand(**changes) -> WeightFile:
+    return WeightFile("manual", "th", filename="tiny.th", page="https://example.org/page", **changes)
+
+
+def test_what_only_a_person_can_fetch_is_explained_and_never_asked_for(make_card, server):
+    card = make_card(by_hand(), fingerprint=None)
+    for offline in (False, True):
+        with pytest.raises(DownloadError) as caught:
+            fetch(card, offline=offline)
+        for words in ("tiny must be fetched by hand", "https://example.org/page", "look for tiny.th"):
+            assert words in str(caught.value)
+    assert server.asked == []
+
+
+@pytest.mark.parametrize("hashed", [True, False])
+def test_what_a_person_has_fetched_is_kept_and_guarded(hashed, make_card, tiny, tmp_path):
+    known = {"sha256": tiny.sha256} if hashed else {}
+    card = make_card(by_hand(**known), fingerprint=None)
+    (tmp_path / "tiny.th").write_bytes(tiny.package)
+    place = fetch(card, folder=tmp_path)
+    assert fetch(card) == fetch(card, offline=True) == caches.verify(card) == place
+    assert files_of(card) == [f"{tiny.sha256 if hashed else 'tiny'}.safetensors"]
+
+
+def test_a_hash_is_believed_more_than_a_files_name(make_card, tmp_path, tiny):
+    card = make_card(by_hand(sha256="1" * 64), fingerprint=None)
+    (tmp_path / "tiny.th").write_bytes(tiny.package)
+    with pytest.raises(DownloadError, match="must be fetched by hand"):
+        fetch(card, folder=tmp_path)
+
+
+def test_a_source_for_persons_is_left_out_among_others(make_card, published, server):
+    fetch(make_card(by_hand(), published))
+    assert server.asked == [None]
+
+
 def closed_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -232,7 +326,7 @@ def test_offline_asks_nobody_and_says_what_would_help(card, server, tiny, tmp_pa
     assert server.asked == []
 
 
-@pytest.mark.parametrize("name", ["tiny.th", "renamed.pt", "any.ckpt"])
+@pytest.mark.parametrize("name", ["tiny.th", "renamed.pt", "any.ckpt", "x.th.gz"])
 def test_a_file_with_the_right_hash_in_the_users_folder_is_taken(name, card, server, tiny, tmp_path):
     mine = tmp_path / "mine"
     mine.mkdir()

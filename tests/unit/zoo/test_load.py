@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import logging
 
 import pytest
@@ -9,19 +10,31 @@ import unbraid
 from unbraid.errors import DownloadError, UnknownModelError, WeightsError
 from unbraid.zoo import cache as caches
 from unbraid.zoo import catalog
+from unbraid.zoo.checkpoint import WeightFile
 from unbraid.zoo.convert import Package, fingerprint, write
+from unbraid.zoo.download import sha256_of
 from unbraid.zoo.load import load, resolve
+
+pytestmark = pytest.mark.usefixtures("cache")
 
 
 @pytest.fixture
-def card(make_card, published, cache, monkeypatch):
+def listed(monkeypatch):
+    """Makes a card the only one of the catalogue."""
+
+    def listed(card):
+        monkeypatch.setattr(catalog, "_tables", lambda: {card.name: {}})
+        monkeypatch.setattr(catalog, "_structured", {card.name: card}.__getitem__)
+        return card
+
+    return listed
+
+
+@pytest.fixture
+def card(make_card, published, cache, listed):
     """The tiny checkpoint as a model of the catalogue."""
-    card = make_card(published, overlap=0.5, shifts=2)
-    cards = {card.name: card}
-    monkeypatch.setattr(catalog, "_tables", lambda: {name: {} for name in cards})
-    monkeypatch.setattr(catalog, "_structured", cards.__getitem__)
     assert not cache.exists()
-    return card
+    return listed(make_card(published, overlap=0.5, shifts=2))
 
 
 @pytest.fixture
@@ -81,6 +94,54 @@ def test_weights_that_no_card_knows_bring_their_own_facts(th, tiny):
     assert (found.card, found.overlap, found.shifts) == (None, 0.25, 1)
     assert found.fingerprint == tiny.fingerprint
     assert same_weights(load(th), tiny.state)
+
+
+@pytest.fixture
+def bare(tiny, tmp_path):
+    """Weights alone, in float32, as training programs save them."""
+    path = tmp_path / "bare.ckpt"
+    torch.save({name: value.float() for name, value in tiny.state.items()}, path)
+    return path
+
+
+def test_weights_alone_are_what_the_card_of_their_file_says(bare, make_card, published, listed, tiny):
+    card = listed(
+        make_card(dataclasses.replace(published, sha256=sha256_of(bare)), fingerprint=None, overlap=0.5)
+    )
+    found = resolve(bare)
+    assert (found.name, found.card, found.overlap) == ("tiny", card, 0.5)
+    assert same_weights(load(bare), tiny.state)
+
+
+@pytest.mark.usefixtures("card")
+def test_weights_alone_that_no_card_knows_are_refused(bare):
+    with pytest.raises(WeightsError, match="does not say which network its weights belong to"):
+        load(bare)
+
+
+def test_a_file_without_a_published_hash_is_known_by_its_name(bare, make_card, listed, tiny):
+    file = WeightFile("manual", "th", filename=bare.name, page="https://example.org")
+    listed(make_card(file, fingerprint=None))
+    assert resolve(bare).name == "tiny"
+    assert same_weights(load(bare), tiny.state)
+    with pytest.raises(WeightsError, match="does not say which network"):
+        load(bare.rename(bare.with_name("other.ckpt")))
+
+
+def test_sources_are_called_as_the_card_calls_them(th, make_card, published, listed, tiny):
+    names = ("kick", "snare")
+    listed(make_card(published, sources=names, config={"sources": list(names)}, fingerprint=None))
+    for asked in (th, "tiny"):
+        network = load(asked)
+        assert network.spec.sources == names
+        assert same_weights(network, tiny.state)
+
+
+def test_a_file_of_the_zoos_own_is_still_its_models_when_it_has_moved(make_card, published, listed, tmp_path):
+    card = listed(make_card(published, fingerprint=None, overlap=0.0))
+    load("tiny")
+    moved = caches.path_of(card).rename(tmp_path / "moved.safetensors")
+    assert (resolve(moved).card, resolve(moved).overlap) == (card, 0.0)
 
 
 def test_a_damaged_file_in_the_cache_is_fetched_again(card, server, tiny, caplog):

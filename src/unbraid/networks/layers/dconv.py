@@ -10,26 +10,50 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
+from unbraid.networks.layers.local_attention import LocalAttention
 from unbraid.networks.layers.norm import LayerScale
+from unbraid.networks.layers.recurrent import BLSTM
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+
+_MAX_STEPS = 200  # that the recurrence reads as one
 
 
 class DConv(nn.Module):
     """Residual layers that look further each time, in a narrow space: context for few multiplications.
 
     Layer d squeezes the channels with a convolution of dilation 2^d, widens them again through a gated
-    unit and adds the result at a small learned gain.
+    unit and adds the result at a small learned gain. In the deepest levels, where time is short, the narrow
+    signal may also be read by a recurrence and by local attention.
 
     Args:
         channels: In and out.
         compress: The narrow space has `channels / compress` channels, rounded down.
         depth: How many layers.
         init: First gain of each layer.
+        lstm: Whether each layer has a recurrence.
+        attention: Whether each layer has local attention.
+        heads: Of the attention; a divisor of the narrow channels.
+        decays: Gates of each of its heads.
+
+    Raises:
+        ConfigError: If the heads do not divide the narrow channels.
     """
 
-    def __init__(self, channels: int, compress: int, depth: int, init: float) -> None:
+    def __init__(
+        self,
+        channels: int,
+        compress: int,
+        depth: int,
+        init: float,
+        *,
+        lstm: bool = False,
+        attention: bool = False,
+        heads: int = 4,
+        decays: int = 4,
+    ) -> None:
         super().__init__()
         narrow = channels // compress
         self.layers = nn.ModuleList(
@@ -37,6 +61,8 @@ class DConv(nn.Module):
                 nn.Conv1d(channels, narrow, 3, dilation=2**layer, padding=2**layer),
                 nn.GroupNorm(1, narrow),
                 nn.GELU(),
+                *([BLSTM(narrow, max_steps=_MAX_STEPS, skip=True)] if lstm else []),
+                *([LocalAttention(narrow, heads, decays)] if attention else []),
                 nn.Conv1d(narrow, 2 * channels, 1),
                 nn.GroupNorm(1, 2 * channels),
                 nn.GLU(dim=1),

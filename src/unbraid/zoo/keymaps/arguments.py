@@ -21,17 +21,23 @@ def _as_they_are(state: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
     return state
 
 
+def _as_it_is(value: object) -> object:
+    return value
+
+
 @dataclass(frozen=True, slots=True)
 class Arguments:
     """The constructor of one foreign class.
 
     Args:
         architecture: Ours, a name in `networks.ARCHITECTURES`.
-        fields: From an argument to our field of the same meaning and the same values.
+        fields: From an argument to our field of the same meaning.
         defaults: The constructor's defaults that are not our configuration's.
         fixed: Arguments that must have this value.
         idle: Arguments that only matter in training, or where a fixed argument has another value.
         positional: Arguments that may stand without a name, in order.
+        always: Our fields that the class itself decides, whatever its arguments.
+        values: From an argument to what makes our value of it; others are taken as they are.
         rename: From the foreign names of the weights to ours.
     """
 
@@ -41,6 +47,8 @@ class Arguments:
     fixed: Mapping[str, object] = field(default_factory=dict)
     idle: frozenset[str] = frozenset()
     positional: tuple[str, ...] = ("sources",)
+    always: Mapping[str, object] = field(default_factory=dict)
+    values: Mapping[str, Callable[[object], object]] = field(default_factory=dict)
     rename: Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]] = _as_they_are
 
     def configuration(self, args: object, kwargs: object) -> dict[str, object]:
@@ -73,4 +81,5 @@ class Arguments:
                 *(f"{name} = {str(given[name])[:40]} (we have {self.fixed[name]})" for name in wrong),
             ]
             raise WeightsError(f"the checkpoint asks for what this network does not do: {', '.join(asked)}")
-        return {ours: given[name] for name, ours in self.fields.items() if name in given}
+        ours = {name: self.values.get(name, _as_it_is)(given[name]) for name in self.fields if name in given}
+        return {**self.always, **{self.fields[name]: value for name, value in ours.items()}}

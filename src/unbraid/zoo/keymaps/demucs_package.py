@@ -1,6 +1,7 @@
 """What a Demucs package says of its network: the class it names and the arguments the class was called with.
 
     {"klass": demucs.htdemucs.HTDemucs, "args": (), "kwargs": {…}, "state": {…}, "training_args": {…}}
+    (demucs.model.Demucs, (), {…}, {…})         the oldest: class, args, kwargs, state, in a tuple
 
 The class is a plain string here, looked up in this table and never imported.
 """
@@ -10,23 +11,47 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from unbraid.errors import WeightsError
-from unbraid.zoo.keymaps import htdemucs_package
+from unbraid.zoo.keymaps import (
+    conv_tasnet_package,
+    demucs_v1_v2,
+    demucs_v3,
+    hdemucs_package,
+    htdemucs_package,
+    torchaudio_hdemucs,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
+
+    from torch import Tensor
 
     from unbraid.zoo.keymaps.arguments import Arguments
 
 CLASSES: Mapping[str, Arguments] = {
     "demucs.htdemucs.HTDemucs": htdemucs_package.ARGUMENTS,
+    "demucs.hdemucs.HDemucs": hdemucs_package.ARGUMENTS,
+    "demucs.demucs.Demucs": demucs_v3.ARGUMENTS,
+    "demucs.model.Demucs": demucs_v1_v2.SECOND,
+    "demucs.tasnet.ConvTasNet": conv_tasnet_package.SECOND,
+}
+# A class that stands in a tuple is another than that of the same name in a dictionary.
+TUPLE_CLASSES: Mapping[str, Arguments] = {
+    "demucs.model.Demucs": demucs_v1_v2.FIRST,
+    "demucs.tasnet.ConvTasNet": conv_tasnet_package.FIRST,
+}
+# From an architecture to what gives bare weights our names; weights that have them stay as they are.
+RENAMES: Mapping[str, Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]]] = {
+    "demucs": demucs_v1_v2.rename,
+    "hdemucs": torchaudio_hdemucs.rename,
 }
 
 
-def arguments_of(klass: str) -> Arguments:
+def arguments_of(klass: str, *, in_tuple: bool = False) -> Arguments:
     """What the arguments of a class mean.
 
     Args:
         klass: Its dotted name.
+        in_tuple: Whether the package is a tuple, as the oldest are.
 
     Raises:
         WeightsError: If the class is not known.
@@ -34,6 +59,7 @@ def arguments_of(klass: str) -> Arguments:
     >>> arguments_of("demucs.htdemucs.HTDemucs").architecture
     'htdemucs'
     """
-    if klass not in CLASSES:
-        raise WeightsError(f"the checkpoint is a {klass}; known are {', '.join(CLASSES)}")
-    return CLASSES[klass]
+    classes = TUPLE_CLASSES if in_tuple else CLASSES
+    if klass not in classes:
+        raise WeightsError(f"the checkpoint is a {klass}; known are {', '.join(classes)}")
+    return classes[klass]

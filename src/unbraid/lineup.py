@@ -1,0 +1,145 @@
+"""Lineup: from what the caller calls a model to networks that are ready to run, one or several."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from torch import nn
+
+from unbraid.config import unstructure
+from unbraid.engine.backends.eager import EagerBackend
+from unbraid.engine.ensemble import Ensemble, Part
+from unbraid.engine.mix import Domain, Rule
+from unbraid.errors import UsageError
+from unbraid.spec import ModelSpec
+from unbraid.zoo.ensembles import ensemble_for
+from unbraid.zoo.load import network, resolve
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from unbraid.engine.plan import Plan
+    from unbraid.engine.runtime import Runtime
+    from unbraid.zoo.ensembles import EnsembleCard
+
+    Groups = Mapping[str, tuple[str, ...]]
+
+_OWN_OVERLAP = 0.25  # for a network that no card knows; what Demucs is scored with
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Player:
+    """One network of a lineup.
+
+    Args:
+        name: Of its model.
+        fingerprint: Of its weights; empty where there is none.
+        part: What it does.
+    """
+
+    name: str
+    fingerprint: str
+    part: Part
+
+    def to_json(self) -> dict[str, Any]:
+        """What a sidecar says of it."""
+        return {
+            "model": self.name,
+            "weights": self.fingerprint,
+            "plan": unstructure(self.part.plan),
+            "counts": dict(self.part.weights),
+        }
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Lineup:
+    """Networks that are ready to run, and what they are run for.
+
+    Args:
+        name: Of the model.
+        groups: The sources of each stem.
+        players: The networks.
+        ensemble: Their parts together.
+    """
+
+    name: str
+    groups: Groups
+    players: tuple[Player, ...]
+    ensemble: Ensemble
+
+    def close(self) -> None:
+        """Let go of the networks."""
+        for player in self.players:
+            player.part.backend.close()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scout:
+    """Finds the networks that a name means, and no more of them than the stems need.
+
+    Args:
+        groups: From the sources that there are to those of each stem.
+        plan: From a network's facts, the overlap it was scored with, and whether it plays alone, to its plan.
+        runtime: Where networks run.
+        options: For `zoo.load.resolve`.
+    """
+
+    groups: Callable[[tuple[str, ...]], Groups]
+    plan: Callable[[ModelSpec, float, bool], Plan]
+    runtime: Runtime
+    options: Mapping[str, Any]
+
+    def find(self, model: str | Path | nn.Module) -> Lineup:
+        """The lineup for a model's or an ensemble's name, a path, or a network.
+
+        Raises:
+            ModelError: If there is no such model, or its weights cannot be had.
+            UsageError: If the stems do not fit the model, or the network has no spec.
+        """
+        card = None if isinstance(model, nn.Module) else ensemble_for(model)
+        if card is not None:
+            return self._together(card)
+        player = self._player(model, counts=None, alone=True)
+        backend = player.part.backend
+        groups = self.groups(backend.spec.sources)
+        return Lineup(player.name, groups, (player,), Ensemble.alone(backend, player.part.plan))
+
+    def _together(self, card: EnsembleCard) -> Lineup:
+        groups = self.groups(card.sources)
+        needed = {source for members in groups.values() for source in members}
+        heard = [member for member in card.members if member.counts.keys() & needed]
+        # A source that is not needed is made, too, where all who have a say in it are heard anyway.
+        unheard = {source for member in card.members if member not in heard for source in member.counts}
+        sources = tuple(source for source in card.sources if source not in unheard)
+        players = []
+        for member in heard:
+            counts = {source: weight for source, weight in member.counts.items() if source in sources}
+            players.append(self._player(member.model, counts=counts, alone=len(heard) == 1))
+        ensemble = Ensemble(
+            tuple(player.part for player in players),
+            sources,
+            rule=Rule(card.rule),
+            domain=Domain(card.domain),
+            complete=sources == card.sources,
+        )
+        return Lineup(card.name, groups, tuple(players), ensemble)
+
+    def _player(
+        self, model: str | Path | nn.Module, *, counts: Mapping[str, float] | None, alone: bool
+    ) -> Player:
+        if isinstance(model, nn.Module):
+            loaded, name, fingerprint, overlap = model, type(model).__name__.lower(), "", _OWN_OVERLAP
+        else:
+            found = resolve(model, **self.options)
+            loaded, name, fingerprint, overlap = network(found), found.name, found.fingerprint, found.overlap
+        spec = getattr(loaded, "spec", None)
+        if not isinstance(spec, ModelSpec):
+            raise UsageError(
+                f"a {type(loaded).__name__} has no `spec: ModelSpec` that says what it separates"
+            )
+        plan = self.plan(spec, overlap, alone)
+        backend = EagerBackend(loaded, spec, self.runtime)
+        weights = dict.fromkeys(spec.sources, 1.0) if counts is None else counts
+        return Player(name, fingerprint, Part(backend, plan, weights))
