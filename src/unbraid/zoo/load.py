@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from unbraid.errors import UnknownModelError, WeightsError
+from unbraid.errors import UnknownModelError, UsageError, WeightsError
 from unbraid.zoo import cache, catalog
 from unbraid.zoo.convert import read, require_fit, skeleton
 from unbraid.zoo.download import SUFFIXES, fetch, published, sha256_of
+from unbraid.zoo.ensembles import ensemble_for
 
 if TYPE_CHECKING:
     import threading
@@ -131,10 +132,15 @@ def card_for(name_or_path: str | Path) -> Checkpoint | None:
 
     Raises:
         UnknownModelError: If no model has this name and no file this path.
+        UsageError: If it is an ensemble, which is no single network.
 
     >>> card_for("htdemucs").sources
     ('drums', 'bass', 'other', 'vocals')
     """
+    ensemble = ensemble_for(name_or_path)
+    if ensemble is not None:
+        names = ", ".join(member.model for member in ensemble.members)
+        raise UsageError(f"{ensemble.name} is an ensemble, not one network; its members are {names}")
     if not _is_path(name_or_path):
         return catalog.card(str(name_or_path))
     if not _is_file(Path(name_or_path)):
@@ -187,12 +193,21 @@ def _resolve_path(path: Path) -> Resolved:
 
 
 def _card_of(package: Package, path: Path) -> Checkpoint | None:
-    """The card of a file's weights: by fingerprint, by the name that the zoo gave them, or by the file's hash."""
-    known = catalog.card_of(package.fingerprint)
-    if known is None and package.name in catalog.list_models():
-        named = catalog.card(package.name)
-        known = None if named.fingerprint else named
-    return known or catalog.card_of_file(sha256_of(path), path.name)
+    """The card of weights that say what they are: by fingerprint, by the zoo's note, by the file's hash."""
+    return (
+        catalog.card_of(package.fingerprint)
+        or _card_in_note(package)
+        or catalog.card_of_file(sha256_of(path), path.name)
+    )
+
+
+def _card_in_note(package: Package) -> Checkpoint | None:
+    """The card that the zoo noted in a file it wrote; only such a file tells a licence."""
+    if package.name not in catalog.list_models():
+        return None
+    named = catalog.card(package.name)
+    noted = package.licence == named.licence and package.config.get("sources") == list(named.sources)
+    return named if noted and named.fingerprint is None else None
 
 
 def _resolved(package: Package, path: Path, card: Checkpoint | None) -> Resolved:
@@ -200,10 +215,16 @@ def _resolved(package: Package, path: Path, card: Checkpoint | None) -> Resolved
         name=card.name if card else package.name,
         path=path,
         architecture=package.architecture,
-        config={**package.config, "sources": card.sources} if card else package.config,
+        config={**package.config, **_of_choice(card)} if card else package.config,
         fingerprint=package.fingerprint,
         tensors=package.tensors,
         card=card,
         overlap=card.overlap if card else _OVERLAP,
         shifts=card.shifts if card else _SHIFTS,
     )
+
+
+def _of_choice(card: Checkpoint) -> dict[str, object]:
+    """Where a card wins over a file: the names of the sources, and the segment it was scored with."""
+    segment = {key: value for key, value in card.config.items() if key == "segment"}
+    return {"sources": card.sources, **segment}

@@ -1,16 +1,12 @@
-"""Reads torch's own checkpoint files without running anything in them.
+"""Turns a pickle into plain values and tensors without running anything in it.
 
 A pickle is a program: its GLOBAL and REDUCE instructions import and call whatever they name. Here no
 unpickler runs. The standard library's disassembler (`pickletools.genops`) decodes one instruction after
 the other, and a small machine carries out only those that make plain values. A global is looked up in a
 literal table or refused by name; what it becomes is inert data, so that there is nothing to call.
 
-    zip      <root>/data.pkl, then one entry <root>/data/<key> per storage        torch 1.6 and later
-    legacy   magic, version, system, object, storage keys: five pickles in a row, then count and bytes of
-             each storage                                                          torch before 1.6
-
-Either may stand in gzip. Sizes that a file claims are compared with what it holds before anything of that
-size is made, and values that hold each other are counted as often as a reader would meet them.
+Storages that a pickle claims are compared with what its file holds before memory for them is taken, and
+values that hold each other are counted as often as a reader would meet them.
 """
 
 from __future__ import annotations
@@ -18,29 +14,21 @@ from __future__ import annotations
 import math
 import pickletools
 import re
-import struct
-import zipfile
 from dataclasses import dataclass, field
 from enum import Enum
 from fractions import Fraction
-from io import BytesIO
-from typing import IO, TYPE_CHECKING, Any, TypeGuard
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import torch
 
 from unbraid.errors import WeightsError
-from unbraid.zoo.inflate import PACKED, inflated
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from pathlib import Path
+    from io import BytesIO
 
     from torch import Tensor
 
-_MAGIC = 0x1950A86A20F9469CFC6C  # torch/serialization.py: MAGIC_NUMBER
-_PROTOCOL = 1001  # the only version that was ever written
-_LEGACY_PICKLES = 32 * 2**20  # bytes; the pickles of published checkpoints take some 100 KiB
-_ZIP_PICKLE = 2**30  # bytes; Demucs v2 keeps all of a quantised network, 150 MB of it, in the pickle
 _INSTRUCTIONS = 2**20  # of one pickle; published ones have some 50 000
 _DEPTH = 64  # of values within values; published checkpoints nest them five deep
 _FRACTION = re.compile(r"-?[0-9]{1,18}(/[1-9][0-9]{0,17})?")
@@ -85,59 +73,8 @@ _STORAGES: Mapping[str, torch.dtype] = {
 }
 
 
-def read_torch(path: Path) -> dict[str, Any] | tuple[Any, ...]:
-    """What a file made by `torch.save` holds, as plain values and tensors; nothing of it is executed.
-
-    Args:
-        path: A `.th`, `.pt`, `.pth` or `.ckpt` file, or one of these in gzip.
-
-    Returns:
-        Its dictionary, or the tuple that the oldest are. Tensors keep their precision; classes it names are
-        `ClassName`s.
-
-    Raises:
-        WeightsError: If the file is damaged, is none of torch's, or asks for anything but plain values.
-        MachineError: If there is no room to unpack it.
-    """
-    with path.open("rb") as handle:
-        return read_torch_stream(handle, path.name)
-
-
-def read_torch_stream(handle: IO[bytes], name: str) -> dict[str, Any] | tuple[Any, ...]:
-    """As `read_torch`, from a file that is open, or from bytes in zlib.
-
-    Args:
-        handle: Seekable; it is read from its beginning.
-        name: What it is, for the error's sentence.
-
-    Raises:
-        WeightsError: As `read_torch`.
-        MachineError: As `read_torch`.
-    """
-    handle.seek(0)
-    try:
-        if handle.read(2).startswith(PACKED):
-            with inflated(handle) as room:
-                content = _read_plain(room)
-        else:
-            content = _read_plain(handle)
-    except WeightsError as error:
-        raise WeightsError(f"{name}: {error}") from error
-    except (zipfile.BadZipFile, EOFError, LookupError, ValueError, TypeError, AttributeError) as error:
-        raise WeightsError(f"{name} is damaged or no torch file: {error}") from error
-    except (RuntimeError, OverflowError, MemoryError, NotImplementedError, struct.error) as error:
-        raise WeightsError(f"{name} is damaged or no torch file: {error}") from error
-    if isinstance(content, tuple) or (isinstance(content, dict) and all(type(key) is str for key in content)):
-        return content
-    raise WeightsError(f"{name} holds no dictionary by name; a checkpoint is one")
-
-
-def _read_plain(handle: IO[bytes]) -> object:
-    return _read_zip(handle) if zipfile.is_zipfile(handle) else _read_legacy(handle)
-
-
 @dataclass
-class _Storages:
+class Storages:
     """Memory for the storages a pickle names; filled once the pickle is read."""
 
     held: int  # bytes of the file
@@ -162,68 +99,10 @@ class _Storages:
         return torch.frombuffer(buffer, dtype=dtype) if size else torch.empty(0, dtype=dtype)
 
 
-def _read_zip(handle: IO[bytes]) -> object:
-    """A file of torch 1.6 and later."""
-    with zipfile.ZipFile(handle) as archive:
-        pickles = [name for name in archive.namelist() if name.split("/")[1:] == ["data.pkl"]]
-        if len(pickles) != 1:
-            raise WeightsError(f"the archive holds {len(pickles)} data.pkl; one was expected")
-        root = pickles[0].split("/")[0]
-        entries = {entry.filename: entry for entry in archive.infolist()}
-        order = entries.get(f"{root}/byteorder")
-        if order is not None and _stored(archive, order, limit=16) != b"little":
-            raise WeightsError("the file was written on a big-endian machine; save it again on another")
-        storages = _Storages(held=handle.seek(0, 2))
-        content = _Machine(storages).run(BytesIO(_stored(archive, entries[pickles[0]], _ZIP_PICKLE)))
-        for key, buffer in storages.buffers.items():
-            buffer[:] = _stored(archive, entries[f"{root}/data/{key}"], len(buffer), exact=True)
-    return content
-
-
-def _stored(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, limit: int, *, exact: bool = False) -> bytes:
-    """An entry's bytes. torch never compresses, so a compressed entry is a bomb or no checkpoint."""
-    if entry.compress_type != zipfile.ZIP_STORED or entry.file_size > limit:
-        raise WeightsError(f"{entry.filename} is compressed, or larger than {limit} bytes")
-    if exact and entry.file_size != limit:
-        raise WeightsError(f"{entry.filename} has {entry.file_size} bytes; its tensors need {limit}")
-    return archive.read(entry)
-
-
-def _read_legacy(handle: IO[bytes]) -> object:
-    """A file of torch before 1.6."""
-    size = handle.seek(0, 2)
-    storages = _Storages(held=size)
-    handle.seek(0)
-    # The pickles stand at the front; a bytes buffer, unlike a file, never allocates a claimed length.
-    pickles = BytesIO(handle.read(min(size, _LEGACY_PICKLES)))
-    if _Machine(storages).run(pickles) != _MAGIC or _Machine(storages).run(pickles) != _PROTOCOL:
-        raise WeightsError("the file begins like none of torch's")
-    system = _Machine(storages).run(pickles)
-    if not isinstance(system, dict) or system.get("little_endian") is not True:
-        raise WeightsError("the file was written on a big-endian machine; save it again on another")
-    content = _Machine(storages).run(pickles)
-    keys = _Machine(storages).run(pickles)
-    if not isinstance(keys, list) or set(keys) != set(storages.buffers):
-        raise WeightsError("the list of storages is not that of the tensors")
-    handle.seek(pickles.tell())
-    for key in keys:
-        _fill(handle, storages.buffers[key], storages.dtypes[key].itemsize)
-    return content
-
-
-def _fill(handle: IO[bytes], buffer: bytearray, itemsize: int) -> None:
-    """One storage of a legacy file: how many values, then their bytes."""
-    (count,) = struct.unpack("<q", handle.read(8))
-    data = handle.read(len(buffer))
-    if count * itemsize != len(buffer) or len(data) != len(buffer):
-        raise WeightsError(f"a storage of {len(buffer)} bytes is cut short, or has {count} values")
-    buffer[:] = data
-
-
-class _Machine:
+class Machine:
     """Carries out the instructions of a pickle that make plain values, and no others."""
 
-    def __init__(self, storages: _Storages) -> None:
+    def __init__(self, storages: Storages) -> None:
         self.storages = storages
         self.stack: list[Any] = []
         self.marks: list[int] = []
@@ -395,16 +274,16 @@ def _measure(value: object, known: dict[int, tuple[int, int]], depth: int = 0) -
     return known[id(value)]
 
 
-def _push(machine: _Machine, value: object) -> None:
+def _push(machine: Machine, value: object) -> None:
     machine.stack.append(value)
 
 
-def _nothing(_machine: _Machine, _value: object) -> None:
+def _nothing(_machine: Machine, _value: object) -> None:
     """PROTO, FRAME and STOP say nothing about values."""
 
 
 # Each instruction that weights need; the rest (INST, OBJ, NEWOBJ_EX, EXT, DUP, …) is refused by name.
-_ACTIONS: Mapping[str, Callable[[_Machine, Any], None]] = {
+_ACTIONS: Mapping[str, Callable[[Machine, Any], None]] = {
     **dict.fromkeys(("PROTO", "FRAME", "STOP"), _nothing),
     **dict.fromkeys(("INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4"), _push),
     **dict.fromkeys(("FLOAT", "BINFLOAT", "STRING", "BINSTRING", "SHORT_BINSTRING"), _push),

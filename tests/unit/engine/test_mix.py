@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from unbraid.engine.blend import Blend
-from unbraid.engine.mix import Domain, VoiceMix, Mean, Rule, Voice
+from unbraid.engine.mix import Domain, Mean, Rule, Voice, VoiceMix
 from unbraid.errors import PlanError
 
 

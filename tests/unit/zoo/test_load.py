@@ -7,13 +7,13 @@ import pytest
 import torch
 
 import unbraid
-from unbraid.errors import DownloadError, UnknownModelError, WeightsError
+from unbraid.errors import DownloadError, UnknownModelError, UsageError, WeightsError
 from unbraid.zoo import cache as caches
 from unbraid.zoo import catalog
 from unbraid.zoo.checkpoint import WeightFile
 from unbraid.zoo.convert import Package, fingerprint, write
 from unbraid.zoo.download import sha256_of
-from unbraid.zoo.load import load, resolve
+from unbraid.zoo.load import _resolved, load, resolve
 
 pytestmark = pytest.mark.usefixtures("cache")
 
@@ -144,6 +144,11 @@ def test_a_file_of_the_zoos_own_is_still_its_models_when_it_has_moved(make_card,
     assert (resolve(moved).card, resolve(moved).overlap) == (card, 0.0)
 
 
+def test_a_file_of_the_users_own_is_no_models_because_it_has_its_name(th, make_card, listed, published):
+    listed(make_card(dataclasses.replace(published, sha256="1" * 64), fingerprint=None))
+    assert resolve(th.rename(th.with_name("tiny.th"))).card is None
+
+
 def test_a_damaged_file_in_the_cache_is_fetched_again(card, server, tiny, caplog):
     load("tiny")
     place = caches.path_of(card)
@@ -195,3 +200,15 @@ def test_weights_of_another_network_are_refused_with_both_lists(tiny, make_card,
     with pytest.raises(WeightsError, match="of another shape: decoder"):
         write(Package("tiny", "htdemucs", config, tiny.state, fingerprint(tiny.state)), path)
     assert not path.exists()
+
+
+def test_a_cards_segment_wins_over_the_files(tmp_path):
+    card = catalog.card("hdemucs_mmi")
+    package = Package("75fc33f5", "hdemucs", {"segment": 40, "channels": 8}, {}, "f" * 64)
+    config = _resolved(package, tmp_path, card).config
+    assert (config["segment"], config["channels"]) == (44, 8)
+
+
+def test_an_ensemble_is_no_network():
+    with pytest.raises(UsageError, match=r"is an ensemble.*htdemucs_ft\.drums"):
+        load("htdemucs_ft")

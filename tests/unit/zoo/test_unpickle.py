@@ -23,7 +23,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from unbraid.errors import MachineError, WeightsError
-from unbraid.zoo.unpickle import ClassName, read_torch
+from unbraid.zoo.torch_file import read_torch
+from unbraid.zoo.unpickle import ClassName
 
 MAGIC = 0x1950A86A20F9469CFC6C
 SYSTEM = {"protocol_version": 1001, "little_endian": True, "type_sizes": {}}
