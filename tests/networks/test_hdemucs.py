@@ -16,6 +16,8 @@ from unbraid.networks.hdemucs import Config, HDemucs
 KINDS = {
     "complex": {},
     "magnitude": {"cac": False},
+    "filtered": {"cac": False, "wiener_iters": 2, "end_iters": 2, "wiener_residual": True},
+    "fading phase": {"cac": False, "wiener_iters": -1, "end_iters": -1},
     "late": {"cac": False, "hybrid_old": True, "norm_starts": 999},
     "bands": {"norm_starts": 999, "multi_freqs": (0.1, 0.3), "multi_freqs_depth": 1},
     "branches in decoders, too": {"dconv_mode": 3},
@@ -88,6 +90,11 @@ def test_without_bands_their_depth_says_nothing():
     assert Config(multi_freqs_depth=3) == Config()
 
 
+def test_a_filter_of_no_magnitudes_or_of_no_rounds_says_nothing():
+    assert Config(wiener_iters=3, end_iters=3, wiener_residual=True) == Config()
+    assert Config(cac=False, wiener_residual=True) == Config(cac=False)
+
+
 @pytest.mark.parametrize("n_fft", [2048, 4096])
 def test_the_branches_meet_in_step_whatever_the_frame(rng, n_fft):
     network = HDemucs(Config(n_fft=n_fft, channels=16, growth=1, rescale=0.1)).eval()
@@ -125,6 +132,8 @@ def test_another_shape_is_refused_with_the_one_that_works(shape):
         ({"multi_freqs": (float("nan"),)}, "numbers between 0 and 1"),
         ({"multi_freqs": (0.5,) * 100}, "at most 8 numbers"),
         ({"segment": Fraction(10**18)}, "segment must be 0 to 600"),
+        ({"cac": False, "wiener_iters": 10**9}, "wiener_iters must be -1 to 100"),
+        ({"cac": False, "end_iters": -2}, "end_iters must be -1 to 100"),
         ({"dconv_mode": 4}, "dconv_mode must be 0 to 3"),
         ({"sources": tuple(map(str, range(100)))}, "sources must be at most 64, not 100"),
     ],

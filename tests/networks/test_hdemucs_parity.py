@@ -6,6 +6,7 @@ mathematics is the same.
 
 from __future__ import annotations
 
+import dataclasses
 from fractions import Fraction
 
 import pytest
@@ -28,6 +29,9 @@ def published(config):
         segment=config.segment,
         nfft=config.n_fft,
         cac=config.cac,
+        wiener_iters=config.wiener_iters,
+        end_iters=config.end_iters,
+        wiener_residual=config.wiener_residual,
         hybrid_old=config.hybrid_old,
         channels=config.channels,
         growth=config.growth,
@@ -122,6 +126,37 @@ def test_a_signal_longer_than_the_recurrence_reads_as_one_agrees(options):
     assert difference(ours.double(), theirs.double(), 20_011) < 1e-10
 
 
+def rounds(count):
+    """A filter of so many rounds, always."""
+    return {"cac": False, "wiener_iters": count, "end_iters": count}
+
+
+FILTERED = {
+    "phase that fades": rounds(-1),
+    "one round": rounds(1),
+    "three rounds and a residual": {**rounds(3), "wiener_residual": True},
+    "mono, late": {**rounds(2), "audio_channels": 1, "hybrid_old": True},
+}
+
+
+@pytest.mark.parametrize("options", FILTERED.values(), ids=FILTERED.keys())
+@pytest.mark.usefixtures("double")
+def test_the_filter_of_magnitudes_is_the_published_one_over_more_than_one_window(options):
+    ours, theirs = pair(Config(**SMALL, **options))
+    for length in (2, 9001, 41_001):  # 1, 141 and 641 frames
+        assert difference(ours.double(), theirs.double(), length, batch=2) < 1e-10
+
+
+@pytest.mark.parametrize("count", [-1, 0, 1])
+@pytest.mark.usefixtures("double")
+def test_training_has_its_own_rounds(count):
+    config = Config(**SMALL, cac=False, wiener_iters=2, end_iters=count, wiener_residual=True)
+    ours, theirs = pair(config, published(dataclasses.replace(config, end_iters=2)))
+    theirs.end_iters = count  # the published constructor wants as many
+    assert difference(ours.double(), theirs.double(), 9001) < 1e-10
+    assert difference(ours.train(), theirs.train(), 9001) < 1e-10
+
+
 @pytest.mark.usefixtures("double")
 def test_the_frames_of_2048_agree_once_the_published_branches_are_in_step():
     from demucs.hdemucs import HDecLayer, HEncLayer
@@ -136,7 +171,9 @@ def test_the_frames_of_2048_agree_once_the_published_branches_are_in_step():
         assert difference(ours.double(), theirs.double(), length) < 1e-10
 
 
-@pytest.mark.parametrize("options", PUBLISHED.values(), ids=PUBLISHED.keys())
+@pytest.mark.parametrize(
+    "options", [*PUBLISHED.values(), *FILTERED.values()], ids=[*PUBLISHED.keys(), *FILTERED.keys()]
+)
 def test_float32_rounds_no_worse(options):
     ours, theirs = pair(Config(**NARROW, **options))
     for length in (2, 44_100):

@@ -29,8 +29,8 @@ from unbraid.errors import ConfigError, ShapeError
 if TYPE_CHECKING:
     from torch import Tensor
 
-# Complex numbers of the estimates that are refined at once: bins do not depend on each other, and half a
-# megabyte stays in the processor's cache from one step to the next.
+# Complex numbers of the estimates that are refined at once: bins do not depend on each other, and a megabyte
+# stays in the processor's cache from one step to the next.
 _PIECE = 65_536
 
 
@@ -38,7 +38,7 @@ def phase(spectrum: Tensor) -> Tensor:
     """A spectrum with all magnitudes made 1, same shape; silence has phase 0.
 
     >>> phase(torch.tensor([3j, -2.0, 0.0]))
-    tensor([0.+1.j, -1.+0.j, 1.+0.j])
+    tensor([ 0.+1.j, -1.+0.j,  1.+0.j])
     """
     return torch.where(spectrum == 0, 1, spectrum.sgn())
 
@@ -104,7 +104,7 @@ class WienerFilter:
         if not self.iterations or not mixture.numel():
             return self._first(magnitudes, mixture)
         frames = self.window or mixture.shape[-1]
-        windows = zip(magnitudes.split(frames, -1), mixture.split(frames, -1), strict=True)
+        windows = zip(torch.split(magnitudes, frames, -1), torch.split(mixture, frames, -1), strict=True)
         return torch.cat([self._window(*window) for window in windows], -1)
 
     def _first(self, magnitudes: Tensor, mixture: Tensor) -> Tensor:
@@ -125,32 +125,37 @@ class WienerFilter:
         scale = (loudest / self.scale_factor).clamp_min(1)
         sources, channels, bins = magnitudes.shape[-4:-1]
         numbers = mixture.numel() // bins * max(sources, channels)
-        pieces = max(1, _PIECE // numbers)
-        parts = zip(magnitudes.split(pieces, -2), mixture.split(pieces, -2), strict=True)
+        together = max(1, _PIECE // numbers)
+        parts = zip(torch.split(magnitudes, together, -2), torch.split(mixture, together, -2), strict=True)
         return torch.cat([self._refined(*part, scale) for part in parts], -2)
 
     def _refined(self, magnitudes: Tensor, mixture: Tensor, scale: Tensor) -> Tensor:
-        """Estimates of these bins after all iterations."""
+        """Estimates of these bins after all iterations, in the precision of the mixture."""
+        whole, device = mixture.dtype, mixture.device
+        # Where channels are nearly alike float32 rounds the little in which they differ away. Metal has no
+        # other precision.
+        if device.type != "mps":
+            magnitudes, mixture = magnitudes.double(), mixture.to(torch.complex128)
         y = self._first(magnitudes, mixture) / scale.unsqueeze(-4)
         y = y.movedim(-2, -4).contiguous()  # (..., F, S, C, N): every bin has matrices of its own
         x = (mixture / scale).movedim(-2, -3).contiguous()  # (..., F, C, N)
         # Autocast would have the real products in half precision.
-        with torch.autocast(x.device.type, enabled=False):
+        with torch.autocast(device.type, enabled=False):
             for _ in range(self.iterations):
                 y = self._iteration(y, x)
-        return y.movedim(-4, -2) * scale.unsqueeze(-4)
+        return (y.movedim(-4, -2) * scale.unsqueeze(-4)).to(whole)
 
     def _iteration(self, y: Tensor, x: Tensor) -> Tensor:
         """Better estimates, from the powers and covariances of estimates `(..., F, S, C, N)`."""
-        sources, channels = y.shape[-3:-1]
+        *leading, _, channels, frames = y.shape
         power = torch.view_as_real(y).square().sum(-1).mean(-2)  # (..., F, S, N)
         weight = power.sum(-1) + self.eps
         covariance = y @ y.mH / weight[..., None, None]  # (..., F, S, C, C)
         parts = torch.view_as_real(covariance).flatten(-3)  # (..., F, S, 2C²)
-        model = (parts.mT @ power).unflatten(-2, (channels, channels, 2))  # (..., F, C, C, 2, N)
+        model = (parts.mT @ power).view(*leading, channels, channels, 2, frames)
         whitened = _solve(model, x, math.sqrt(self.eps))
         heard = covariance.flatten(-3, -2) @ whitened  # (..., F, S · C, N)
-        return heard.unflatten(-2, (sources, channels)) * power.unsqueeze(-2)
+        return heard.view(y.shape) * power.unsqueeze(-2)
 
 
 def _solve(model: Tensor, x: Tensor, noise: float) -> Tensor:
@@ -171,7 +176,8 @@ def _solve(model: Tensor, x: Tensor, noise: float) -> Tensor:
         return _solve_pair(model, x, noise)
     matrices = torch.view_as_complex(model.movedim(-1, -4).contiguous())  # (..., N, C, C)
     matrices = matrices + noise * torch.eye(channels, dtype=model.dtype, device=model.device)
-    return torch.linalg.solve(matrices, x.mT.unsqueeze(-1)).squeeze(-1).mT
+    solution: Tensor = torch.linalg.solve(matrices, x.mT.unsqueeze(-1))  # (..., N, C, 1)
+    return solution.squeeze(-1).mT
 
 
 def _solve_pair(model: Tensor, x: Tensor, noise: float) -> Tensor:
@@ -185,5 +191,7 @@ def _solve_pair(model: Tensor, x: Tensor, noise: float) -> Tensor:
     own = left * right - model[..., 0, 1, :, :].square().sum(-2)
     determinant = own.clamp_min(0) + noise * (left + right + noise)
     a, b = x.unbind(-2)
-    solution = torch.stack([(right * a - across * b) + noise * a, (left * b - across.conj() * a) + noise * b], -2)
+    solution = torch.stack(
+        [(right * a - across * b) + noise * a, (left * b - across.conj() * a) + noise * b], -2
+    )
     return solution / determinant.unsqueeze(-2)

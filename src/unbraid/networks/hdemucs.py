@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, cast
 import torch
 from torch import nn
 
+from unbraid.dsp.wiener import WienerFilter
 from unbraid.errors import ConfigError, ShapeError
 from unbraid.networks.layers.dconv import DConv, rescale_convolutions
 from unbraid.networks.layers.frequency_bands import (
@@ -49,6 +50,8 @@ _RANGES: Mapping[str, tuple[float, float]] = {
     "sample_rate": (1, 768_000),
     "segment": (0, 600),
     "n_fft": (16, 65536),
+    "wiener_iters": (-1, 100),
+    "end_iters": (-1, 100),
     "channels": (1, 4096),
     "growth": (1, 8),
     "depth": (2, 10),
@@ -70,6 +73,7 @@ _RANGES: Mapping[str, tuple[float, float]] = {
 _MOST_CHANNELS = 65536
 _MOST_BANDS = 8
 _HEADS = 4  # of the local attention
+_WINDOW = 300  # frames that the Wiener filter of the published code takes together
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +90,10 @@ class Config:
         n_fft: Samples of an STFT frame; the hop is a quarter of it.
         cac: True: the spectrogram is complex, its parts as channels. False: magnitudes, which come back at
             the mixture's phase.
+        wiener_iters: In evaluation, rounds of the Wiener filter that follows magnitudes; 0: they only get the
+            mixture's phase; -1: the same, but fading out where the mixture is below 1e-8.
+        end_iters: The same in training.
+        wiener_residual: True: what the magnitudes leave of the mixture is one more source to the filter.
         hybrid_old: True: the spectrogram has zeros beyond its edges and its estimates come late.
         channels: Of the first encoders.
         growth: Factor of the channels from one level to the next.
@@ -116,6 +124,9 @@ class Config:
     segment: Fraction = Fraction(40)
     n_fft: int = 4096
     cac: bool = True
+    wiener_iters: int = 0
+    end_iters: int = 0
+    wiener_residual: bool = False
     hybrid_old: bool = False
     channels: int = 48
     growth: int = 2
@@ -137,9 +148,15 @@ class Config:
     rescale: float = 0.1
 
     def __post_init__(self) -> None:
-        # Without bands packages state any depth of theirs; equal networks are to have equal configurations.
+        # Packages state a depth of no bands, and filters of no magnitudes; equal networks are to have equal
+        # configurations.
         if not self.multi_freqs:
             object.__setattr__(self, "multi_freqs_depth", 0)
+        if self.cac:
+            object.__setattr__(self, "wiener_iters", 0)
+            object.__setattr__(self, "end_iters", 0)
+        if max(self.wiener_iters, self.end_iters) <= 0:
+            object.__setattr__(self, "wiener_residual", False)
         found = out_of_range(self, self.sources, _RANGES) or self._contradictions()
         if found:
             raise ConfigError(f"this makes no Hybrid Demucs: {'; '.join(found)}")
@@ -296,7 +313,23 @@ class HDemucs(nn.Module):
                 f"with {channels} channels and at least one sample"
             )
         sources, dtype = len(self.config.sources), next(self.parameters()).dtype
-        return separate_in_both(self._separated, mixture, self.spectrum, sources, dtype).to(mixture.dtype)
+        filtered = self._filtered if self._rounds else None
+        estimates = separate_in_both(
+            self._separated, mixture, self.spectrum, sources, dtype, filtered=filtered
+        )
+        return estimates.to(mixture.dtype)
+
+    @property
+    def _rounds(self) -> int:
+        """Of the Wiener filter, as things stand."""
+        return self.config.end_iters if self.training else self.config.wiener_iters
+
+    def _filtered(self, magnitudes: Tensor, mixture: Tensor) -> Tensor:
+        """Spectra `(B, S, C, F, N)` from magnitudes of the same shape and the mixture's `(B, C, F, N)`."""
+        if self._rounds < 0:
+            return magnitudes * (mixture / (mixture.abs() + 1e-8)).unsqueeze(1)
+        wiener = WienerFilter(self._rounds, residual=self.config.wiener_residual, window=_WINDOW)
+        return wiener(magnitudes, mixture)[:, : len(self.config.sources)]
 
     def _separated(self, x: Tensor, xt: Tensor) -> tuple[Tensor, Tensor]:
         """From features of the mixture, `(B, 2C, F, N)` and `(B, C, T)`, to those of all sources."""

@@ -5,6 +5,9 @@ Weights  parameter names are those of the published checkpoints.
 Differs  the inverse STFT divides by the full window sum up to the edges although frames are missing
          there, as the weights expect; a shorter mixture is padded with zeros to the segment.
 
+The paper's best model attends sparsely, over 7 layers and 15 s; neither its weights nor its kernels were ever
+published. `Config(t_layers=7, segment=Fraction(15), t_sparse_self_attn=True)` is that network, for training.
+
     mixture ─┬─ STFT ── encoder ×4 ──┐               ┌── decoder ×4 ── inverse STFT ─┐
              │                       ├─ transformer ─┤                               ├─ + ─ estimates
              └──────── tencoder ×4 ──┘               └── tdecoder ×4 ────────────────┘
@@ -18,7 +21,7 @@ import dataclasses
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from torch import nn
 from torch.nn import functional as F
@@ -31,6 +34,7 @@ from unbraid.networks.layers.hybrid_levels import Decoder, Encoder, Level
 from unbraid.networks.layers.hybrid_spectrum import HopSpectrum, separate_in_both
 from unbraid.networks.layers.norm import LayerScale, TokenNorm
 from unbraid.networks.layers.position import sinusoids, sinusoids_2d
+from unbraid.networks.layers.sparse_attention import Kind, Pattern, SparseAttention
 from unbraid.networks.ranges import out_of_range
 from unbraid.spec import ModelSpec
 
@@ -60,6 +64,10 @@ _RANGES: Mapping[str, tuple[float, float]] = {
     "t_heads": (1, 1024),
     "t_hidden_scale": (0.01, 64),
     "t_dropout": (0, 1),
+    "t_sparsity": (0, 1),
+    "t_sparse_attn_window": (0, 10**6),
+    "t_global_window": (0, 10**6),
+    "t_mask_random_seed": (0, 2**32),
     "rescale": (1e-6, 100),
 }
 
@@ -88,6 +96,14 @@ class Config:
         t_heads: Attention heads.
         t_hidden_scale: Width of a feed-forward layer, in tokens' channels.
         t_dropout: Probability of dropping a value within the transformer in training.
+        t_sparse_self_attn: Whether a token sees only some of its own branch.
+        t_sparse_cross_attn: Whether it sees only some of the other branch.
+        t_masks: Which tokens it sees then: "auto" for those most like it, or any of "diag", "jmask", "random"
+            and "global"; explained in `layers.sparse_attention`.
+        t_sparsity: Share of tokens that "auto" and "random" leave out.
+        t_sparse_attn_window: How far "diag" sees to both sides, in tokens.
+        t_global_window: First tokens that "global" shows to all.
+        t_mask_random_seed: Of what "auto" and "random" draw.
         rescale: Deviation that the first convolution weights are drawn towards.
 
     Raises:
@@ -113,6 +129,13 @@ class Config:
     t_heads: int = 8
     t_hidden_scale: float = 4.0
     t_dropout: float = 0.02
+    t_sparse_self_attn: bool = False
+    t_sparse_cross_attn: bool = False
+    t_masks: tuple[Kind, ...] = ("auto",)
+    t_sparsity: float = 0.9
+    t_sparse_attn_window: int = 500
+    t_global_window: int = 100
+    t_mask_random_seed: int = 42
     rescale: float = 0.1
 
     def __post_init__(self) -> None:
@@ -131,6 +154,12 @@ class Config:
             "n_fft must leave each encoder more bins than kernel_size": smallest <= self.kernel_size,
             "the transformer's channels must be a multiple of 4 and of t_heads": self.token_channels % 4 != 0
             or self.token_channels % self.t_heads != 0,
+            'a mask must be "auto" alone, or some of "diag", "jmask", "random" and "global", each once': (
+                not self.t_masks
+                or not set(self.t_masks) <= set(get_args(Kind))
+                or len(set(self.t_masks)) < len(self.t_masks)
+                or ("auto" in self.t_masks and len(self.t_masks) > 1)
+            ),
         }
         return [rule for rule, broken in faults.items() if broken]
 
@@ -143,6 +172,20 @@ class Config:
     def token_channels(self) -> int:
         """Channels of the transformer."""
         return self.bottom_channels or self.deepest_channels
+
+    def attention(self, *, sparse: bool) -> Attention:
+        """A new attention of the transformer's size, to all tokens or to some."""
+        sizes = self.token_channels, self.t_heads, self.t_dropout
+        if not sparse:
+            return Attention(*sizes)
+        pattern = Pattern(
+            self.t_masks,
+            sparsity=self.t_sparsity,
+            window=self.t_sparse_attn_window,
+            global_window=self.t_global_window,
+            seed=self.t_mask_random_seed,
+        )
+        return SparseAttention(*sizes, pattern)
 
     @property
     def segment_samples(self) -> int:
@@ -183,7 +226,7 @@ class SelfLayer(TransformerLayer):
 
     def __init__(self, config: Config) -> None:
         super().__init__(config)
-        self.self_attn = Attention(config.token_channels, config.t_heads, config.t_dropout)
+        self.self_attn = config.attention(sparse=config.t_sparse_self_attn)
 
     def forward(self, x: Tensor) -> Tensor:
         """Tokens `(B, N, C)`."""
@@ -196,7 +239,7 @@ class CrossLayer(TransformerLayer):
     def __init__(self, config: Config) -> None:
         super().__init__(config)
         self.norm3 = nn.LayerNorm(config.token_channels)
-        self.cross_attn = Attention(config.token_channels, config.t_heads, config.t_dropout)
+        self.cross_attn = config.attention(sparse=config.t_sparse_cross_attn)
 
     def forward(self, x: Tensor, other: Tensor) -> Tensor:
         """Tokens `(B, N, C)`, and the other branch's `(B, M, C)`."""

@@ -173,7 +173,7 @@ def test_a_class_in_a_header_is_a_plain_string(klass, tiny, tmp_path, monkeypatc
         ({"t_cross_first": True}, "t_cross_first = True"),
         ({"cac": False}, "cac = False"),
         ({"multi_freqs": [0.1]}, "multi_freqs"),
-        ({"t_sparse_self_attn": True}, "t_sparse_self_attn"),
+        ({"t_cross_first": True}, "t_cross_first"),
         ({"kazoo": 1}, "kazoo"),
     ],
 )

@@ -71,6 +71,11 @@ def configuration(kwargs):
             {"multi_freqs": [0.1, 0.3], "multi_freqs_depth": 2, "norm_starts": 999},
             {"multi_freqs": (0.1, 0.3), "norm_starts": 999},
         ),
+        (
+            {"cac": False, "wiener_iters": 2, "end_iters": 2, "wiener_residual": True},
+            {"cac": False, "wiener_iters": 2, "end_iters": 2, "wiener_residual": True},
+        ),
+        ({"wiener_iters": 2, "end_iters": 2}, {}),
         ({"nfft": 2048, "freq_emb": None}, {"n_fft": 2048, "freq_emb": 0.0}),
     ],
 )
@@ -82,7 +87,7 @@ def test_arguments_that_are_not_stated_have_the_constructors_defaults():
     assert configuration({"sources": FOUR}) == Config(dconv_init=1e-4)
 
 
-@pytest.mark.parametrize("change", [{"wiener_iters": 1}, {"hybrid": False}, {"context": 2}, {"new": 1}])
+@pytest.mark.parametrize("change", [{"channels_time": 1}, {"hybrid": False}, {"context": 2}, {"new": 1}])
 def test_what_our_network_does_not_do_is_refused_by_name(change):
     with pytest.raises(WeightsError, match=f"does not do: {next(iter(change))}"):
         configuration({**TRAINED, **change})

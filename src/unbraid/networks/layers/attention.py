@@ -55,10 +55,13 @@ class Attention(nn.Module):
         else:
             (query,) = self._heads(queries, 0, 1)
             key, value = self._heads(keys, 1, 3)
-        dropout = self.dropout if self.training else 0.0
-        gathered = F.scaled_dot_product_attention(query, key, value, dropout_p=dropout)
-        out: Tensor = self.out_proj(gathered.transpose(1, 2).flatten(2))
+        out: Tensor = self.out_proj(self._gathered(query, key, value).transpose(1, 2).flatten(2))
         return out
+
+    def _gathered(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        """What the queries of each head gather from all keys, `(B, H, N, D)`."""
+        dropout = self.dropout if self.training else 0.0
+        return F.scaled_dot_product_attention(query, key, value, dropout_p=dropout)
 
     def _heads(self, tokens: Tensor, first: int, end: int) -> tuple[Tensor, ...]:
         """The projections `first` to `end` of query, key, value; each `(B, H, N, D)`."""

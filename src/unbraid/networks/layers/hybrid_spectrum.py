@@ -23,6 +23,7 @@ import torch
 from torch.nn import functional as F
 
 from unbraid.dsp.stft import Padding, Scaling, Stft, pad
+from unbraid.dsp.wiener import phase
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,9 +63,6 @@ class HopSpectrum:
     def waveform(self, features: Tensor, mixture: Tensor, length: int) -> Tensor:
         """The signal of which these are the features, `(B, C, length)`.
 
-        Frames of silence around the spectrum make the window sum constant up to the edges. The weights
-        were trained so: what those frames would have held is left to the waveform's branch.
-
         Args:
             features: As `features` makes them.
             mixture: The mixture's spectrum, which lends magnitudes its phase; silence has phase 0.
@@ -74,7 +72,19 @@ class HopSpectrum:
             pairs = features.view(len(features), -1, 2, *features.shape[2:]).movedim(2, -1)
             spectrum = torch.view_as_complex(pairs.contiguous())
         else:
-            spectrum = features * torch.where(mixture == 0, 1, mixture.sgn())
+            spectrum = features * phase(mixture)
+        return self.inverse(spectrum, length)
+
+    def inverse(self, spectrum: Tensor, length: int) -> Tensor:
+        """The signal of a complex spectrum `(B, C, F, N)`, `(B, C, length)`.
+
+        Frames of silence around the spectrum make the window sum constant up to the edges. The weights
+        were trained so: what those frames would have held is left to the waveform's branch.
+
+        Args:
+            spectrum: As a call makes it.
+            length: Samples wanted.
+        """
         silent = self.n_fft // self._stft.hop_length // 2
         spectrum = F.pad(spectrum, (silent, silent, 0, 1))
         start = silent * self._stft.hop_length + (0 if self.late else self._margin)
@@ -96,6 +106,8 @@ def separate_in_both(
     spectrum: HopSpectrum,
     sources: int,
     dtype: torch.dtype,
+    *,
+    filtered: Callable[[Tensor, Tensor], Tensor] | None = None,
 ) -> Tensor:
     """Estimates of the sources: what a network makes of the spectrogram plus what it makes of the waveform.
 
@@ -108,6 +120,8 @@ def separate_in_both(
         spectrum: How features are made.
         sources: How many there are.
         dtype: The network's precision.
+        filtered: From the magnitudes of all sources `(B, S, C, F, N)` and the mixture's spectrum to complex
+            spectra; None: each source's features stand for themselves.
 
     Returns:
         `(B, S, C, T)`, in float32 or float64.
@@ -117,9 +131,16 @@ def separate_in_both(
     x, mean, deviation = _standardized(spectrum.features(mixture))
     xt, mean_t, deviation_t = _standardized(signal)
     x, xt = separate(x.to(dtype), xt.to(dtype))
+    length = signal.shape[-1]
+    parts = (part * deviation + mean for part in x.chunk(sources, dim=1))
+    if filtered is None:
+        heard = (spectrum.waveform(part, mixture, length) for part in parts)
+    else:
+        spectra = filtered(torch.stack(list(parts), dim=1), mixture)
+        heard = (spectrum.inverse(part, length) for part in spectra.unbind(1))
     estimates = [
-        spectrum.waveform(part * deviation + mean, mixture, signal.shape[-1]) + (wave * deviation_t + mean_t)
-        for part, wave in zip(x.chunk(sources, dim=1), xt.chunk(sources, dim=1), strict=True)
+        part + (wave * deviation_t + mean_t)
+        for part, wave in zip(heard, xt.chunk(sources, dim=1), strict=True)
     ]
     return torch.stack(estimates, dim=1)
 

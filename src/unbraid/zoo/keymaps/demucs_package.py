@@ -43,6 +43,7 @@ TUPLE_CLASSES: Mapping[str, Arguments] = {
 RENAMES: Mapping[str, Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]]] = {
     "demucs": demucs_v1_v2.rename,
     "hdemucs": torchaudio_hdemucs.rename,
+    "htdemucs": htdemucs_package.rename,
 }
 
 
