@@ -11,14 +11,12 @@ def sees_by_place(kind, query, key, queries, keys, *, window=0, global_window=0)
     """Whether a query sees a key; both count from 0."""
     place = np.float32(keys / queries)
     if kind == "diag":
-        reached = (
-            math.trunc(place * np.float32(query) + np.float32(step)) for step in range(-window, window + 1)
-        )
+        reached = (int(place * np.float32(query) + np.float32(step)) for step in range(-window, window + 1))
         return key in {min(max(column, 0), keys - 1) for column in reached}
     if kind == "jmask":  # rows and columns count from 1
         steps = [n * (n + 1) // 2 for n in range(keys + 1)]
         row = place * np.float32(query + 1)
-        return key + 1 in {math.trunc(row + np.float32(sign * step)) for step in steps for sign in (1, -1)}
+        return key + 1 in {int(row + np.float32(sign * step)) for step in steps for sign in (1, -1)}
     return key < global_window or query < math.floor(global_window * queries / keys)
 
 

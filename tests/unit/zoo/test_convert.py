@@ -173,7 +173,6 @@ def test_a_class_in_a_header_is_a_plain_string(klass, tiny, tmp_path, monkeypatc
         ({"t_cross_first": True}, "t_cross_first = True"),
         ({"cac": False}, "cac = False"),
         ({"multi_freqs": [0.1]}, "multi_freqs"),
-        ({"t_cross_first": True}, "t_cross_first"),
         ({"kazoo": 1}, "kazoo"),
     ],
 )

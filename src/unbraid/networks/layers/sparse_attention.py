@@ -16,7 +16,8 @@ Whichever the pattern, queries are served a block at a time: neither scores nor 
 Source   Rouard, Massa, Défossez, "Hybrid transformers for music source separation", ICASSP 2023, section
          on sparse attention; places in the published code.
 Differs  random directions come from the seed, so equal inputs give equal outputs; how the published kernel
-         rounded k is unknown, since it was never released. A query that sees no key gathers zero.
+         rounded k is unknown, since it was never released. A query that sees no key gathers zero. Masks of
+         places have a row per query; the published network, by an oversight, a row per item of the batch.
 
 B batch · H head · N query · M key · D channel within a head
 """
@@ -154,15 +155,9 @@ class SparseAttention(Attention):
         return self._seen(query, key.index_select(2, index), value.index_select(2, index), mask)
 
     def _seen(self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor) -> Tensor:
-        """What queries `(…, n, D)` gather from the keys that `mask` shows them."""
-        # Those who see nothing: the softmax of nothing is no number, nor is its gradient. On a CPU `amax` of
-        # bytes takes a seventieth of the time of `any`.
-        blind = mask.view(torch.uint8).amax(-1, keepdim=True) == 0
+        """What queries `(…, n, D)` gather from the keys that `mask` shows them; zero where it shows none."""
         dropout = self.dropout if self.training else 0.0
-        gathered = F.scaled_dot_product_attention(
-            query, key, value, attn_mask=mask | blind, dropout_p=dropout
-        )
-        return gathered.masked_fill(blind, 0)
+        return F.scaled_dot_product_attention(query, key, value, attn_mask=mask, dropout_p=dropout)
 
 
 def _near(rows: Tensor, queries: int, keys: int, window: int) -> Tensor:
