@@ -70,6 +70,8 @@ lock: $(READY)
 bench: $(READY)
 	$(BIN)/python benchmarks/parity.py $(SONGS)
 	$(BIN)/python benchmarks/memory.py 5 60
+	$(BIN)/python benchmarks/models.py
+	$(BIN)/python benchmarks/agreement.py
 	$(BIN)/python benchmarks/report.py
 
 clean:

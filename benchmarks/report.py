@@ -103,6 +103,17 @@ def memory() -> str:
     return f"{facts.table(('length', 'peak memory', 'RTF'), rows)}\n{origin(benchmark)}\n"
 
 
+def agreement() -> str:
+    """Each network beside an independent implementation."""
+    benchmark = stored("agreement")
+    rows = [
+        (name, f"{row['parameters']:,}", f"{row['float32']:.1e}", f"{row['float64']:.1e}", row["other"])
+        for name, row in benchmark["results"].items()
+    ]
+    headings = ("network", "parameters", "float32", "float64", "the other is of")
+    return f"{facts.table(headings, rows)}\n{origin(benchmark)}\n"
+
+
 def costs() -> str:
     """What each network costs on a minute of music, and against the first of the table."""
     benchmark = stored("models")
@@ -129,6 +140,7 @@ DRAWINGS: Mapping[str, Callable[[], str]] = {
     "models": facts.models,
     "all-models": facts.all_models,
     "costs": costs,
+    "agreement": agreement,
     "scores": facts.scores,
     "formats": facts.formats,
     "suffixes": facts.suffixes,

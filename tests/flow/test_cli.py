@@ -174,3 +174,27 @@ def test_the_installed_command_and_the_module_are_the_same():
         for command in ([str(script)], [sys.executable, "-m", "unbraid"])
     }
     assert len(outputs) == 1
+
+
+def test_an_ensembles_file_is_a_model(song, tmp_path):
+    song("short.wav", 1)
+    (tmp_path / "both.toml").write_text(
+        """
+        [[members]]
+        model = "one"
+        weights = { vocals = 1 }
+
+        [[members]]
+        model = "two"
+        weights = { vocals = 1, drums = 1 }
+        """
+    )
+    arguments = ["short.wav", "--model", "both.toml", "--stems", "vocals,rest", "--json"]
+    command = [sys.executable, "-c", SLOW, *arguments]
+    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+    stems = json.loads(ended.stdout)["stems"]
+    assert list(stems) == ["vocals", "rest"]
+    vocals, _ = soundfile.read(tmp_path / stems["vocals"])
+    np.testing.assert_allclose(vocals, 0.75 * 0.25, atol=2**-14)
+    assert stems["rest"] == str(Path("separated/both/short/rest.wav"))

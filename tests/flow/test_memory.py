@@ -13,6 +13,7 @@ SCRIPT = """
 import resource, sys
 from types import SimpleNamespace
 import torch
+import unbraid.lineup as lineup
 import unbraid.separator as front
 from unbraid.io.formats import OutputFormat
 from unbraid.io.write import Writer
@@ -25,8 +26,8 @@ class Shares(torch.nn.Module):
     def forward(self, mixture):
         return mixture[:, None] * torch.tensor([0.4, 0.3, 0.2, 0.1])[:, None, None]
 
-front.resolve = lambda *_, **__: SimpleNamespace(name="shares", fingerprint="", overlap=0.25)
-front.network = lambda _: Shares()
+lineup.resolve = lambda *_, **__: SimpleNamespace(name="shares", fingerprint="", overlap=0.25)
+lineup.network = lambda _: Shares()
 second = 0.1 * torch.randn(2, 44100)
 with Writer(f"{folder}/song.wav", OutputFormat("wav", bits="16"), sample_rate=44100, channels=2,
             layout=("FL", "FR"), length=seconds * 44100, tags={}, cover=None) as writer:

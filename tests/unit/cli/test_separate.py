@@ -294,7 +294,7 @@ def test_a_checkpoint_of_ones_own_is_asked_for_its_stems(run, song):
     ("arguments", "code", "words"),
     [
         ("-n htdemuc", 4, "did you mean htdemucs"),
-        ("-n away/mine.th", 4, "no checkpoint is at away/mine.th; models by name are htdemucs"),
+        ("-n away/mine.th", 4, "no checkpoint is at away/mine.th; a name such as htdemucs has neither"),
         ("--stems vocal", 2, "did you mean vocals"),
         ("--two-stems rest", 2, "no_rest"),
         ("-d toaster", 2, "try auto"),
