@@ -25,7 +25,7 @@ from torch import nn
 
 from machine import store
 from unbraid.networks.base import build, parameter_count
-from unbraid.zoo.keymaps.demucs_package import RENAMES
+from unbraid.zoo.keymaps.renames import RENAMES
 
 sys.path.append(str(Path(__file__).parents[1] / "tests"))
 tiny: Any = importlib.import_module("networks.tiny")  # the weights of the tests

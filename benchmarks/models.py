@@ -18,7 +18,8 @@ from machine import store
 from memory import measure, write_song
 from unbraid.networks.base import build
 from unbraid.zoo import cache, catalog
-from unbraid.zoo.convert import Package, fingerprint, write
+from unbraid.zoo.convert import write
+from unbraid.zoo.package import Package, fingerprint
 
 MINUTES = 1.0
 # One of each network and size; others of the same network cost the same.

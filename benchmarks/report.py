@@ -114,6 +114,19 @@ def agreement() -> str:
     return f"{facts.table(headings, rows)}\n{origin(benchmark)}\n"
 
 
+def classical() -> str:
+    """Methods without training and oracles: means over songs."""
+    benchmark = stored("classical")
+    songs: list[dict[str, dict[str, float]]] = list(benchmark["results"].values())
+    targets = list(songs[0]["the mixture itself"])
+    rows = []
+    for name, row in songs[0].items():
+        means = {key: statistics.fmean(song[name][key] for song in songs) for key in row}
+        cells = [f"{means[key]:.2f}" if key in means else "–" for key in (*targets, "rtf")]
+        rows.append((f"`{name}`" if "rtf" in row else name, *cells))
+    return f"{facts.table(('', *targets, 'RTF'), rows)}\n{origin(benchmark)}\n"
+
+
 def costs() -> str:
     """What each network costs on a minute of music, and against the first of the table."""
     benchmark = stored("models")
@@ -133,14 +146,45 @@ def costs() -> str:
     return f"{facts.table(headings, cells)}\n{origin(benchmark)}\n"
 
 
+def sounds(source: str, figures: Mapping[str, str]) -> str:
+    """What each method makes of a source in one excerpt; `figures` are headings by the stored names."""
+    benchmark = stored("sounds")
+    rows = [
+        (method, *(f"{row[figure]:.1f}" for figure in figures))
+        for method, row in benchmark["results"][source].items()
+    ]
+    return f"{facts.table(('method', *figures.values()), rows)}\n{origin(benchmark)}\n"
+
+
 DRAWINGS: Mapping[str, Callable[[], str]] = {
     "summary": summary,
     "parity": parity,
     "memory": memory,
     "models": facts.models,
     "all-models": facts.all_models,
+    "classical": classical,
     "costs": costs,
     "agreement": agreement,
+    "sounds-vocals": lambda: sounds(
+        "vocals",
+        {
+            "sdr_db": "SDR in dB",
+            "from_11_khz_db": "level from 11 to 16 kHz, in dB of the true",
+            "from_16_khz_db": "from 16 to 20 kHz",
+            "phase_degrees": "phase error in degrees",
+            "remains_db": "remains in dB",
+            "unevenness": "unevenness",
+        },
+    ),
+    "sounds-drums": lambda: sounds(
+        "drums",
+        {
+            "sdr_db": "SDR in dB",
+            "before_attacks_db": "before hits in dB",
+            "from_11_khz_db": "level from 11 to 16 kHz, in dB of the true",
+            "phase_degrees": "phase error in degrees",
+        },
+    ),
     "scores": facts.scores,
     "formats": facts.formats,
     "suffixes": facts.suffixes,

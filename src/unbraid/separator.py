@@ -54,7 +54,7 @@ class Separator:
             source.
         overlap: Share of a segment that the next one covers again; None: as the model was scored with.
         shifts: Passes over shifted segments that are averaged: better by a little, slower by as many times.
-        segment_seconds: Length given to the network at once; None: as long as it was trained on.
+        segment_seconds: Length given to the network at once, up to its spec's limit; None: as suits it.
         seed: Of the shifts.
         sum: "exact": the residual is shared out so that the stems add up to the mixture; "off": estimates as
             the network gives them.
@@ -320,7 +320,7 @@ class Separator:
 
 def _samples(segment_seconds: float, spec: ModelSpec, *, alone: bool) -> int:
     """A segment in samples; among several networks, those that take less are given what they take."""
-    longest = spec.segment + 1 if alone else spec.segment  # one more is too long, whatever was asked for
+    longest = spec.limit + 1 if alone else spec.limit  # one more is too long, whatever was asked for
     return int(min(segment_seconds * spec.sample_rate, longest))
 
 

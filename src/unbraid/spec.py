@@ -60,7 +60,7 @@ class ModelSpec:
         sources: Names of the sources, in the order of the network's output.
         sample_rate: In Hz; audio of another rate is resampled on the way in and back on the way out.
         channels: How many channels the network takes at once.
-        segment: Samples it was trained on, and the longest it should be given.
+        segment: Samples it was trained on, or is usually given at once.
         multiple: Accepted lengths are multiples of this.
         fixed: True: it takes exactly `segment` samples, nothing else.
         context: Samples at each edge that are computed but not trusted.
@@ -68,6 +68,7 @@ class ModelSpec:
         levelled: True: it expects the whole track's mono mean taken off and its mono deviation divided
             out, and gives estimates at that level.
         ladder: Accepted lengths, where they are not the multiples of a number.
+        longest: Samples it may be given at once at most; None: `segment`.
 
     Raises:
         ConfigError: If a number is out of range or a source stands twice.
@@ -83,6 +84,7 @@ class ModelSpec:
     lookahead: int | None = None
     levelled: bool = False
     ladder: Ladder | None = None
+    longest: int | None = None
 
     def __post_init__(self) -> None:
         if not self.sources or len(set(self.sources)) != len(self.sources):
@@ -95,6 +97,16 @@ class ModelSpec:
                 f"a context of {self.context} samples at each edge leaves nothing of a segment "
                 f"of {self.segment} samples"
             )
+        if self.limit < self.segment or (self.fixed and self.limit > self.segment):
+            raise ConfigError(
+                f"a model may be given {self.limit} samples at once, but usually is given {self.segment}"
+                f"{' and nothing else' if self.fixed else ''}"
+            )
+
+    @property
+    def limit(self) -> int:
+        """Samples it may be given at once at most."""
+        return self.segment if self.longest is None else self.longest
 
     def accepted_length(self, length: int) -> int:
         """The shortest length the network takes that is at least `length` samples.

@@ -217,7 +217,7 @@ def test_the_published_weights_are_those_of_the_demucs_package():
         text = (importlib.resources.files("demucs") / "remote" / f"{name}.yaml").read_text()
         return yaml.safe_load(text)
 
-    of_demucs = [name for name in list_ensembles() if name != "cdx23"]
+    of_demucs = [name for name in list_ensembles() if name != "cdx23" and "kuielab" not in name]
     assert len(of_demucs) == 8
     for name in of_demucs:
         published, card = table(name), ensemble_for(name)

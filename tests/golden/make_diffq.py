@@ -16,7 +16,7 @@ from demucs.hdemucs import HDemucs
 from demucs.htdemucs import HTDemucs
 from diffq import DiffQuantizer
 
-from unbraid.zoo.convert import fingerprint
+from unbraid.zoo.package import fingerprint
 
 FOLDER = Path(__file__).with_name("diffq")
 COMMON = {"sources": ["vocals", "rest"], "samplerate": 8000, "segment": 1}

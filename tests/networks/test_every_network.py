@@ -43,7 +43,7 @@ def test_estimates_have_a_row_for_each_source_at_every_accepted_length(network, 
 
 
 def test_every_parameter_gets_a_gradient(network, rng):
-    estimates = network.train()(mixtures(network, rng))
+    estimates = network.train()(mixtures(network, rng).requires_grad_())  # for those without parameters
     (estimates * torch.randn(estimates.shape, generator=rng)).sum().backward()
     idle = [
         name

@@ -22,8 +22,10 @@ from unbraid.networks.htdemucs import Config, HTDemucs
 from unbraid.networks.layers import sparse_attention
 from unbraid.networks.layers.attention import Attention
 from unbraid.networks.layers.sparse_attention import Pattern, SparseAttention
-from unbraid.zoo.convert import read, require_fit
-from unbraid.zoo.keymaps.demucs_package import RENAMES, arguments_of
+from unbraid.zoo.convert import read
+from unbraid.zoo.keymaps.demucs_package import arguments_of
+from unbraid.zoo.keymaps.renames import RENAMES
+from unbraid.zoo.package import require_fit
 
 EVERYTHING = {
     "auto": {"sparsity": 0.0},

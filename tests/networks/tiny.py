@@ -7,6 +7,8 @@ from typing import Any
 
 import torch
 
+# What all methods without training share.
+SHORT = {"sample_rate": 8000, "segment": 3000, "n_fft": 128, "hop_length": 32}
 TINY: dict[str, dict[str, Any]] = {
     "demucs": {  # all that any generation has
         "sources": ["vocals", "rest"],
@@ -58,6 +60,27 @@ TINY: dict[str, dict[str, Any]] = {
         "blocks": 3,
         "repeats": 2,
     },
+    "open_unmix": {
+        "sources": ["vocals", "drums", "bass"],
+        "sample_rate": 8000,
+        "n_fft": 64,
+        "hop_length": 16,
+        "max_bin": 25,
+        "hidden_size": 12,
+        "layers": 2,
+        "wiener_window": 40,
+        "frames": 100,
+    },
+    "x_umx": {
+        "sources": ["vocals", "drums", "bass"],
+        "sample_rate": 8000,
+        "n_fft": 64,
+        "hop_length": 16,
+        "max_bin": 25,
+        "hidden_size": 12,
+        "layers": 2,
+        "frames": 100,
+    },
     "wave_u_net": {
         "sources": ["vocals", "drums", "rest"],
         "sample_rate": 8000,
@@ -68,6 +91,114 @@ TINY: dict[str, dict[str, Any]] = {
         "up_kernel_size": 3,
         "upsampling": "learned",
     },
+    "spleeter": {
+        "sources": ["vocals", "drums", "rest"],
+        "sample_rate": 8000,
+        "n_fft": 64,
+        "hop_length": 16,
+        "frames": 16,
+        "bins": 24,
+        "widths": [4, 6, 10],
+        "decoder": "elu",
+        "extension": "average",
+    },
+    "mm_dense_lstm": {
+        "sources": ["vocals", "drums", "rest"],
+        "sample_rate": 8000,
+        "n_fft": 64,
+        "hop_length": 16,
+        "edges": [11],
+        "bands": [
+            {"features": 5, "growth": 4, "layers": [2, 2, 2], "hidden": [0, 3, 0]},
+            {"features": 4, "growth": 2, "layers": [1, 0, 1], "hidden": [0, 2, 0]},
+        ],
+        "full": {"features": 3, "growth": 3, "layers": [1, 2, 2, 2, 1], "hidden": [0, 0, 3, 3, 0]},
+        "final_layers": 2,
+        "final_growth": 4,
+        "frames": 40,
+    },
+    "d3net": {
+        "sources": ["vocals", "rest"],
+        "targets": [
+            {
+                "edges": [10],
+                "bands": [
+                    {"features": 6, "layers": [3, 2, 2], "growth": [4, 5, 3]},
+                    {"features": 4, "layers": [1, 1, 1], "growth": [2, 2, 2], "blocks": 1},
+                ],
+                "full": {"features": 5, "layers": [2, 3, 2, 1, 2], "growth": [4, 3, 3, 2, 3]},
+                "patch": 16,
+            },
+            {
+                "edges": [4, 9],
+                "bands": [
+                    {"features": 6, "layers": [3, 2, 2], "growth": [4, 5, 3], "blocks": 3},
+                    {"features": 4, "layers": [2], "growth": [3]},
+                    {"features": 4, "layers": [2], "growth": [2], "blocks": 1},
+                ],
+                "full": {"features": 5, "layers": [2, 3, 2], "growth": [4, 3, 3]},
+                "patch": 24,
+            },
+        ],
+        "sample_rate": 8000,
+        "n_fft": 64,
+        "hop_length": 16,
+        "bins": 28,
+        "final_layers": 2,
+        "final_growth": 5,
+        "frames": 60,
+    },
+    "lasaft": {
+        "sources": ["vocals", "drums", "rest"],
+        "sample_rate": 8000,
+        "n_fft": 64,
+        "hop_length": 16,
+        "frames": 16,
+        "trimmed_frames": 2,
+        "blocks": 5,
+        "channels": 4,
+        "block_layers": 3,
+        "bottleneck_factor": 4,
+        "least_bottleneck": 8,
+        "latent_sources": 3,
+        "key_size": 5,
+        "embedding_size": 6,
+        "control_layers": 3,
+    },
+    "mdx_net": {  # the second target reads two segments in one of the first
+        "sources": ["vocals", "drums", "rest"],
+        "sample_rate": 8000,
+        "hop_length": 16,
+        "targets": [
+            {"n_fft": 96, "bins": 32, "frames": 32, "levels": 2, "channels": 4, "bias": True},
+            {"n_fft": 40, "bins": 16, "frames": 16, "levels": 1, "channels": 6, "bottleneck": 0},
+        ],
+        "mixer": True,
+        "rest": True,
+        "compensate": 1.03,
+        "low_cut": 2,
+    },
+    "magnitude_transformer": {
+        "sources": ["vocals", "drums", "bass", "rest"],
+        "sample_rate": 8000,
+        "n_fft": 64,
+        "hop_length": 16,
+        "bins": 24,
+        "frames": 16,
+        "widths": [4, 6, 8],
+        "skip_channels": 2,
+        "heads": 2,
+        "token_size": 12,
+        "layers": 3,
+        "bass_token_size": 8,
+        "bass_layers": 1,
+    },
+    "hpss": {**SHORT, "harmonic_frames": 7, "percussive_bins": 9, "margin": 1.5, "sources": list("abc")},
+    "nmf": {**SHORT, "components": 5, "iterations": 20},
+    "repet": {**SHORT, "shortest_period": 0.05, "longest_period": 0.1},
+    "repet_sim": {**SHORT, "neighbours": 5, "distance": 0.02},
+    "centre": SHORT,
+    "rpca": {**SHORT, "high_hz": 4000.0},
 }
 
 
@@ -91,6 +222,18 @@ DEMUCS_V3 = {
     "dconv_depth": 2,
     "normalized": True,
 }
+UMXSE = {
+    "sources": ["speech", "noise"],
+    "audio_channels": 1,
+    "sample_rate": 16000,
+    "n_fft": 1024,
+    "hop_length": 512,
+    "max_bin": 513,
+    "hidden_size": 256,
+}
+ELUS = {"encoder": "elu", "decoder": "elu"}
+SPLEETER_4 = {"sources": ["vocals", "drums", "bass", "other"], **ELUS}
+SPLEETER_5 = {"sources": ["vocals", "piano", "drums", "bass", "other"], "softmax": True, **ELUS}
 PUBLISHED = [
     Published("demucs", "demucs", {}, 265_679_496),
     Published("demucs_48", "demucs", {"channels": 48}, 149_462_504),
@@ -104,9 +247,27 @@ PUBLISHED = [
     Published("htdemucs", "htdemucs", {}, 41_984_456),
     Published("htdemucs_6s", "htdemucs", {"sources": SIX, "bottom_channels": 0}, 27_414_996),
     Published("conv_tasnet", "conv_tasnet", {}, 10_977_872),
+    Published("open_unmix", "open_unmix", {}, 35_573_392),
+    Published("open_unmix_large", "open_unmix", {"hidden_size": 1024}, 113_028_752),
+    Published("open_unmix_speech", "open_unmix", UMXSE, 3_167_244),
+    Published("x_umx", "x_umx", {}, 35_573_392),
     Published("wave_u_net_m4", "wave_u_net", {}, 10_263_390),
     Published("wave_u_net_m5", "wave_u_net", {"upsampling": "learned"}, 10_265_550),
     Published("wave_u_net_m6", "wave_u_net", {"sources": ["bass", "drums", "other", "vocals"]}, 10_263_498),
+    Published("spleeter_2stems", "spleeter", {}, 2 * 9_822_725),
+    Published("spleeter_4stems", "spleeter", SPLEETER_4, 4 * 9_822_725),
+    Published("spleeter_5stems", "spleeter", SPLEETER_5, 5 * 9_822_725),
+    Published("mm_dense_lstm", "mm_dense_lstm", {}, 5_493_260),
+    Published("d3net", "d3net", {}, 11_227_920),
+    Published("lasaft_large", "lasaft", {}, 31_541_908),
+    Published("mdx_net", "mdx_net", {}, 7_423_236),
+    Published("mdx_net_drums", "mdx_net", {"targets": [{"frames": 128, "levels": 4}]}, 5_480_196),
+    Published("mdx_net_wide", "mdx_net", {"targets": [{"bins": 3072, "channels": 48}]}, 16_688_260),
+    Published("magnitude_transformer", "magnitude_transformer", {}, 28_620_216),
+    *(
+        Published("classical", name, {}, 0)
+        for name in ("hpss", "nmf", "repet", "repet_sim", "centre", "rpca")
+    ),
 ]
 
 
@@ -128,4 +289,4 @@ def _lively(name: str, shape: torch.Size, generator: torch.Generator) -> torch.T
         return 0.2 + 0.05 * noise
     if len(shape) > 1 and not name.endswith((".gamma", ".beta")):
         return noise * (2 / shape[1:].numel()) ** 0.5
-    return 1 + 0.1 * noise if name.endswith(("weight", ".gamma")) else 0.05 * noise
+    return 1 + 0.1 * noise if name.endswith(("weight", ".gamma", "running_var", "_scale")) else 0.05 * noise

@@ -177,7 +177,7 @@ def _weights() -> Iterator[Check]:
     from unbraid.zoo.catalog import cards
 
     yield _disk("disk for weights", cache.root())
-    there = [card.name for card in cards() if cache.is_on_disk(card)]
+    there = [card.name for card in cards() if card.has_weights and cache.is_on_disk(card)]
     taken = size(sum(cache.sizes().values()))
     advice = "" if there else "the first song fetches its model; 'unbraid models pull htdemucs' does it now"
     yield Check("models on disk", State.OK, f"{', '.join(there) or 'none'}; {taken} in all", advice)

@@ -16,9 +16,10 @@ from unbraid.errors import PartialFailure, UnbraidError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from unbraid.zoo.checkpoint import Checkpoint
+    from unbraid.zoo.checkpoint import Checkpoint, WeightFile
     from unbraid.zoo.ensembles import EnsembleCard
 
+_NEEDS_NONE = "{} needs no weights"
 HEADINGS = ("model", "sources", "parameters", "size", "licence", "score", "on disk")
 
 
@@ -85,6 +86,10 @@ def pull(names: tuple[str, ...], offline: bool, weights_folder: Path | None, qui
     wanted = _cards(names)
     with interruptible() as cancel, console.display(quiet=quiet) as display:
         for known in wanted:
+            if not known.has_weights:
+                if not quiet:
+                    console.say(_NEEDS_NONE.format(known.name))
+                continue
             path = fetch(known, folder=weights_folder, offline=offline, listener=display, cancel=cancel)
             if not quiet:
                 console.say(f"{known.name} is in {path}")
@@ -101,7 +106,11 @@ def verify(names: tuple[str, ...]) -> None:
     from unbraid.zoo import cache
     from unbraid.zoo.catalog import cards
 
-    wanted = _cards(names) or [known for known in cards() if cache.is_on_disk(known)]
+    asked = _cards(names) or [known for known in cards() if known.has_weights and cache.is_on_disk(known)]
+    for known in asked:
+        if not known.has_weights:
+            console.say(_NEEDS_NONE.format(known.name))
+    wanted = [known for known in asked if known.has_weights]
     errors: list[UnbraidError] = []
     for known in wanted:
         try:
@@ -112,7 +121,7 @@ def verify(names: tuple[str, ...]) -> None:
             continue
         console.out(f"{known.name}: sound, {path}")
         console.say(f"{known.name}: {known.vouched_by}")
-    if not wanted:
+    if not asked:
         console.say("no model is on disk; 'unbraid models pull htdemucs' fetches one")
     if len(errors) == 1:
         raise errors[0]
@@ -139,6 +148,9 @@ def path(name: str) -> None:
     from unbraid.zoo import cache
 
     for known in _cards((name,)):
+        if not known.has_weights:
+            console.say(_NEEDS_NONE.format(known.name))
+            continue
         console.out(str(cache.path_of(known)))
         if not cache.is_on_disk(known):
             console.say(f"{known.name} is not on disk yet; 'unbraid models pull {known.name}' fetches it")
@@ -176,7 +188,8 @@ def _out_json() -> None:
     from unbraid.zoo.catalog import cards
 
     for card in cards():
-        where = {"on_disk": cache.is_on_disk(card), "path": str(cache.path_of(card))}
+        path = str(cache.path_of(card)) if card.has_weights else None
+        where = {"on_disk": cache.is_on_disk(card), "path": path}
         console.out_json({**asdict(card), **where})
     for ensemble in _ensembles():
         there = all(cache.is_on_disk(card) for card in _cards((ensemble.name,)))
@@ -204,8 +217,9 @@ def show_table(*, everything: bool = False) -> None:
         console.out(f"({letter}) {metric}")
     learnt: dict[str, list[str]] = {}
     for known in shown:
-        what = f"trained on {known.training_data}; test data seen: {known.contamination}"
-        learnt.setdefault(what, []).append(known.name)
+        if known.has_weights:
+            what = f"trained on {known.training_data}; test data seen: {known.contamination}"
+            learnt.setdefault(what, []).append(known.name)
     for what, models in learnt.items():
         console.out(f"{', '.join(models)}: {what}")
     if not everything:
@@ -226,11 +240,11 @@ def _row(card: Checkpoint, metrics: dict[str, str]) -> tuple[str, ...]:
     return (
         card.name,
         ", ".join(card.sources),
-        _millions(card.parameters),
-        size(card.bytes),
+        _millions(card.parameters) if card.has_weights else "none",
+        size(card.bytes) if card.has_weights else "none",
         card.licence,
         _first_score(card, metrics),
-        "yes" if cache.is_on_disk(card) else "no",
+        "needs no weights" if not card.has_weights else "yes" if cache.is_on_disk(card) else "no",
     )
 
 
@@ -271,17 +285,23 @@ def _show_card(card: Checkpoint) -> None:
     )
     lines = {
         "sources": ", ".join(card.sources),
-        "size": f"{_millions(card.parameters)} parameters, {size(card.bytes)}",
         "hears up to": edge,
         "licence": f"{card.licence}. {card.licence_note}",
-        "trained on": card.training_data,
-        "test data seen": card.contamination,
         "paper": card.citation,
         "also called": ", ".join(card.aliases) or "nothing else",
-        "comes from": "; ".join(file.label for file in card.files),
-        "right weights": card.vouched_by,
-        "on disk": str(cache.path_of(card)) if cache.is_on_disk(card) else "no",
     }
+    if card.has_weights:
+        lines |= {
+            "size": f"{_millions(card.parameters)} parameters, {size(card.bytes)}",
+            "trained on": card.training_data,
+            "test data seen": card.contamination,
+            "weights of": card.weights_of or "its own",
+            "comes from": "; ".join(dict.fromkeys(map(_place, card.files))),
+            "right weights": card.vouched_by,
+            "on disk": str(cache.path_of(card)) if cache.is_on_disk(card) else "no",
+        }
+    else:
+        lines["weights"] = "needs none"
     console.out(f"{card.name}: {card.description}")
     for name, value in lines.items():
         console.out(f"  {name:<16}{value}")
@@ -289,6 +309,11 @@ def _show_card(card: Checkpoint) -> None:
         console.out(
             f"  {'score':<16}{_values(score.values)}: {score.metric}; {score.dataset}; {score.origin}"
         )
+
+
+def _place(file: WeightFile) -> str:
+    """Where a file is, and what of the network it holds if that is not all."""
+    return f"{file.label} ({file.part})" if file.part else file.label
 
 
 def _show_ensemble(ensemble: EnsembleCard) -> None:

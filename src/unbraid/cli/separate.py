@@ -107,8 +107,9 @@ each is taken, or refused with what does it here.
 )  # fmt: skip
 @click.option(
     "--segment", type=click.FloatRange(0, min_open=True), callback=require_finite, metavar="SECONDS",
-    show_default="as the model was trained",
-    help="How much is heard at once. htdemucs always hears 7.8: less takes longer and saves nothing.",
+    show_default="as suits the model",
+    help="How much is heard at once. htdemucs always hears 7.8: less takes longer and saves nothing. "
+    "Networks that were scored on whole songs take up to an hour.",
 )  # fmt: skip
 @click.option(
     "--seed", type=int, default=0, metavar="N", help="Of the shifts; the same seed, the same stems."

@@ -44,13 +44,13 @@ class Stft:
 
     Args:
         n_fft: Samples of a frame; even.
-        hop_length: Samples between the starts of two frames; a divisor of `n_fft`, at most half of it.
+        hop_length: Samples between the starts of two frames; at most half of `n_fft`.
         centred: Whether frames are centred on multiples of the hop; otherwise they begin there.
         padding: What stands beyond the edges of a centred transform.
         scaling: By what the spectrum is multiplied.
 
     Raises:
-        ConfigError: If the hop does not divide the frame into two or more equal parts.
+        ConfigError: If frames are odd, or the hop is longer than half of one.
 
     >>> stft = Stft(n_fft=8, hop_length=2)
     >>> signal = torch.arange(10.0)
@@ -68,10 +68,10 @@ class Stft:
 
     def __post_init__(self) -> None:
         n_fft, hop = self.n_fft, self.hop_length
-        if n_fft < 2 or n_fft % 2 or not 1 <= hop <= n_fft // 2 or n_fft % hop:
+        if n_fft < 2 or n_fft % 2 or not 1 <= hop <= n_fft // 2:
             raise ConfigError(
                 f"frames of {n_fft} samples with a hop of {hop} were asked for; "
-                "n_fft must be even and hop_length a divisor of it, at most n_fft / 2"
+                "n_fft must be even and hop_length at most n_fft / 2"
             )
 
     def __call__(self, samples: Tensor) -> Tensor:
@@ -137,10 +137,13 @@ class Stft:
     def _overlap_add(self, frames: Tensor) -> Tensor:
         """Frames `(..., frames, n_fft)`, each a hop after the one before, summed to `(..., time)`.
 
-        A frame is `parts` rows of one hop each; row k of all frames lands k rows further down.
+        A frame is `parts` rows of one hop each, the last filled up with zeros; row k of all frames lands k
+        rows further down.
         """
-        parts = self.n_fft // self.hop_length
+        parts = -(-self.n_fft // self.hop_length)
         count = frames.shape[-2]
+        if filling := parts * self.hop_length - self.n_fft:
+            frames = F.pad(frames, (0, filling))
         rows = frames.view(*frames.shape[:-1], parts, self.hop_length)
         total = frames.new_zeros(*frames.shape[:-2], count + parts - 1, self.hop_length)
         for part in range(parts):

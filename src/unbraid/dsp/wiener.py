@@ -153,12 +153,12 @@ class WienerFilter:
         covariance = y @ y.mH / weight[..., None, None]  # (..., F, S, C, C)
         parts = torch.view_as_real(covariance).flatten(-3)  # (..., F, S, 2C²)
         model = (parts.mT @ power).view(*leading, channels, channels, 2, frames)
-        whitened = _solve(model, x, math.sqrt(self.eps))
+        whitened = solve(model, x, math.sqrt(self.eps))
         heard = covariance.flatten(-3, -2) @ whitened  # (..., F, S · C, N)
         return heard.view(y.shape) * power.unsqueeze(-2)
 
 
-def _solve(model: Tensor, x: Tensor, noise: float) -> Tensor:
+def solve(model: Tensor, x: Tensor, noise: float) -> Tensor:
     """X⁻¹ x for the covariances X = model + noise · I.
 
     Args:
@@ -181,7 +181,7 @@ def _solve(model: Tensor, x: Tensor, noise: float) -> Tensor:
 
 
 def _solve_pair(model: Tensor, x: Tensor, noise: float) -> Tensor:
-    """`_solve` of two channels, in closed form.
+    """`solve` of two channels, in closed form.
 
     The determinant's parts are kept apart: the model's own rounds to less than 0 where channels are alike,
     and there the noise's share, far below a rounding step of loud entries, is what matters.

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import torch
-
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from torch import Tensor
 
 
@@ -17,15 +17,16 @@ class OverlapAdd:
     then gives exactly that value, so an identity network returns its input to the sample.
 
     Args:
-        weights: Of a core's samples, `(core,)`, float64, positive.
-        stride: Samples between the starts of two cores, at most `core`.
+        weights: Makes the first so many of a core's weights, `(n,)`, float64, positive.
+        stride: Samples between the starts of two cores, at most a core.
     """
 
-    def __init__(self, weights: Tensor, stride: int) -> None:
-        self._weights = weights
+    def __init__(self, weights: Callable[[int], Tensor], stride: int) -> None:
+        self._weigh = weights
+        self._weights = weights(0)
         self._stride = stride
-        self._sums: Tensor | None = None  # (S, C, core), from the start of the next core on
-        self._totals = torch.zeros_like(weights)
+        self._sums: Tensor | None = None  # (S, C, n), from the start of the next core on
+        self._totals = self._weights
 
     def add(self, estimate: Tensor) -> Tensor:
         """Add the next core and take out what is finished.
@@ -37,19 +38,13 @@ class OverlapAdd:
             `(sources, channels, m)` in float32, `m` being a stride or what is left of the track.
         """
         length = estimate.shape[-1]
-        if self._sums is None:
-            self._sums = torch.zeros(*estimate.shape[:-1], len(self._weights), dtype=torch.float64)
-        self._sums[..., :length] += self._weights[:length] * estimate
-        self._totals[:length] += self._weights[:length]
-        finished = min(self._stride, length)
-        done = (self._sums[..., :finished] / self._totals[:finished]).float()
-        self._advance()
+        if length > len(self._weights):  # a core may be an hour, and the track a minute
+            self._weights = self._weigh(length)
+        sums, totals = self._weights[:length] * estimate, self._weights[:length].clone()
+        if self._sums is not None:  # what is held never reaches beyond the end of the next core
+            held = self._sums.shape[-1]
+            sums[..., :held] += self._sums
+            totals[:held] += self._totals
+        done = (sums[..., : self._stride] / totals[: self._stride]).float()
+        self._sums, self._totals = sums[..., self._stride :].clone(), totals[self._stride :].clone()
         return done
-
-    def _advance(self) -> None:
-        """Move on by one stride: what was finished leaves, silence enters at the end."""
-        for buffer in (self._sums, self._totals):
-            assert buffer is not None  # noqa: S101 - both exist once something was added
-            kept = buffer[..., self._stride :].clone()
-            buffer.zero_()
-            buffer[..., : kept.shape[-1]] = kept

@@ -26,17 +26,21 @@ class Window(str, Enum):
     TRIANGLE = "triangle"  # most in the middle; the published choice of Demucs
     FLAT = "flat"  # all alike
 
-    def weights(self, length: int) -> Tensor:
+    def weights(self, length: int, first: int | None = None) -> Tensor:
         """Positive weights for `length` samples, in float64, the largest being 1.
+
+        Args:
+            length: Of the window.
+            first: Only so many weights, from its beginning; None: all.
 
         >>> Window.TRIANGLE.weights(5).tolist()
         [0.3333333333333333, 0.6666666666666666, 1.0, 0.6666666666666666, 0.3333333333333333]
         """
+        count = length if first is None else min(first, length)
         if self is Window.FLAT:
-            return torch.ones(length, dtype=torch.float64)
-        rise = torch.arange(1, length + 1, dtype=torch.float64)
-        weights = torch.minimum(rise, rise.flip(0))
-        return weights / weights.max()
+            return torch.ones(count, dtype=torch.float64)
+        place = torch.arange(1, count + 1, dtype=torch.float64)
+        return torch.minimum(place, length + 1 - place) / ((length + 1) // 2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +119,7 @@ class Plan:
             overlap: Share of a core that the next one covers again, from 0 to 0.99.
             shifts: Passes to average, each displaced by up to half a second.
             seed: Of the shifts.
-            segment: Samples at once; None: as many as the network was trained on.
+            segment: Samples at once, up to the network's `limit`; None: as many as it is usually given.
 
         Returns:
             A plan that covers every sample.
@@ -133,11 +137,11 @@ class Plan:
                 f"from 0 to {_MOST_OVERLAP}"
             )
         segment = spec.segment if segment is None else segment
-        if segment > spec.segment or segment <= 2 * spec.context:
+        if segment > spec.limit or segment <= 2 * spec.context:
             raise PlanError(
                 f"a segment of {segment / spec.sample_rate:.2f} s was asked for; this network takes "
                 f"more than {2 * spec.context / spec.sample_rate:.2f} s and at most "
-                f"{spec.segment / spec.sample_rate:.2f} s"
+                f"{spec.limit / spec.sample_rate:.2f} s"
             )
         stride = max(1, int((1 - overlap) * (segment - 2 * spec.context)))
         return cls(segment, stride, spec.context, shifts=shifts, max_shift=spec.sample_rate // 2, seed=seed)

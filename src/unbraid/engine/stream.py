@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 import torch
@@ -40,22 +41,22 @@ class Stream:
         batch_size: Segments given to the backend at once: speed, never sound.
 
     Raises:
-        PlanError: If the plan's segment is longer than the network's, or the batch is empty.
+        PlanError: If the plan's segment is longer than the network takes, or the batch is empty.
     """
 
     def __init__(self, backend: Backend, plan: Plan, *, batch_size: int = 1) -> None:
         spec = backend.spec
-        if plan.segment > spec.segment or plan.context < spec.context or batch_size < 1:
+        if plan.segment > spec.limit or plan.context < spec.context or batch_size < 1:
             raise PlanError(
                 f"segment {plan.segment}, context {plan.context} and batch size {batch_size} do not fit a "
-                f"network with segments of at most {spec.segment} and a context of at least {spec.context}"
+                f"network with segments of at most {spec.limit} and a context of at least {spec.context}"
             )
         self._backend, self._plan, self._batch_size = backend, plan, batch_size
         self._blocks: list[Tensor] = []
         self._origin = 0  # position in the track of the first sample still held
         self._received = 0
         self._next = 0  # where the next core starts
-        self._overlap_add = OverlapAdd(plan.window.weights(plan.core), plan.stride)
+        self._overlap_add = OverlapAdd(partial(plan.window.weights, plan.core), plan.stride)
         self._closed = False
 
     @property

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from unbraid.errors import MachineError, WeightsError
+from unbraid.errors import MachineError, UsageError, WeightsError
 from unbraid.zoo import catalog
 from unbraid.zoo.checkpoint import Checkpoint
 from unbraid.zoo.lock import locked_if_free
@@ -29,7 +29,7 @@ from unbraid.zoo.lock import locked_if_free
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from unbraid.zoo.convert import Package
+    from unbraid.zoo.package import Package
 
 PART = ".part"
 SCRATCH = ".fetch-"
@@ -62,17 +62,17 @@ def root(cache: Path | None = None) -> Path:
 
 
 def path_of(model: str | Checkpoint, *, cache: Path | None = None) -> Path:
-    """Where a model's weights are once they are fetched.
+    """Where a model's weights are once they are fetched; those that several models use lie there once.
 
     Args:
-        model: A name, or a card.
+        model: A name, or a card, of a model that has weights.
         cache: The cache's folder, if not the usual one.
 
     Raises:
         UnknownModelError: If no model answers to the name.
     """
     known = model if isinstance(model, Checkpoint) else catalog.card(model)
-    return root(cache) / "models" / known.name / f"{known.identity}.safetensors"
+    return root(cache) / "models" / (known.weights_of or known.name) / f"{known.identity}.safetensors"
 
 
 def lock_of(model: str | Checkpoint, *, cache: Path | None = None) -> Path:
@@ -82,10 +82,11 @@ def lock_of(model: str | Checkpoint, *, cache: Path | None = None) -> Path:
 
 
 def is_on_disk(model: str | Checkpoint, *, cache: Path | None = None) -> bool:
-    """Whether a model's weights are in the cache; `verify` says whether they are sound."""
-    path = path_of(model, cache=cache)
+    """Whether a model's weights, if it has any, are in the cache; `verify` says whether they are sound."""
+    known = model if isinstance(model, Checkpoint) else catalog.card(model)
+    path = path_of(known, cache=cache)
     with usable(path.parent):
-        return path.is_file()
+        return path.is_file() or not known.has_weights
 
 
 def verify(model: str | Checkpoint, *, cache: Path | None = None) -> Path:
@@ -101,8 +102,11 @@ def verify(model: str | Checkpoint, *, cache: Path | None = None) -> Path:
     Raises:
         WeightsError: If the weights are not on disk, or not those of the card.
         UnknownModelError: If no model answers to the name.
+        UsageError: If the model needs no weights.
     """
     known = model if isinstance(model, Checkpoint) else catalog.card(model)
+    if not known.has_weights:
+        raise UsageError(f"{known.name} needs no weights: there is nothing to verify")
     path = path_of(known, cache=cache)
     if not is_on_disk(known, cache=cache):
         raise WeightsError(f"{known.name} is not on disk: {path} does not exist; fetch it first")
@@ -125,7 +129,7 @@ def sound(path: Path, card: Checkpoint) -> Package:
     package = read(path)
     if card.fingerprint:
         package.require(card.fingerprint)
-    elif package.name != card.name:
+    elif package.name != (card.weights_of or card.name):
         raise WeightsError(f"{path} holds the weights of {package.name}, not those of {card.name}")
     return package
 
@@ -150,7 +154,7 @@ def prune(*, cache: Path | None = None, dry_run: bool = False) -> Pruned:
     Raises:
         MachineError: If something cannot be removed.
     """
-    known = {path_of(card, cache=cache) for card in catalog.cards()}
+    known = {path_of(card, cache=cache) for card in catalog.cards() if card.has_weights}
     paths: list[Path] = []
     total = 0
     for folder in _folders(cache):

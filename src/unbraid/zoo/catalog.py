@@ -1,7 +1,8 @@
 """The cards of all models: found by name, with the near miss suggested. Needs no torch, and no network.
 
 The data stand in `catalog/`, one TOML file per family, one table per model. What the table `family` says
-holds for each model of its file that does not say otherwise; its title and year are the family's own.
+holds for each model of its file that does not say otherwise; its title and year are the family's own. A model
+that says `weights_of` another has its files, and what is said of them, from there.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 
 _FAMILY = "family"
+# What a card has in common with that whose weights it uses in another configuration.
+_OF_WEIGHTS = ("files", "fingerprint", "parameters", "bytes")
 
 
 def list_models() -> tuple[str, ...]:
@@ -38,7 +41,7 @@ def families() -> dict[str, tuple[str, ...]]:
     """The names of all models, by the title of their family; the youngest family comes first.
 
     >>> list(families().values())[-1]
-    ('wave_u_net.m4', 'wave_u_net.m5_high_sr', 'wave_u_net.m6')
+    ('hpss', 'hpss.residual', 'repet', 'repet_sim', 'rpca', 'centre', 'nmf')
     """
     return {title: tuple(tables) for title, tables in _families().items()}
 
@@ -72,22 +75,27 @@ def cards() -> tuple[Checkpoint, ...]:
 
 
 def card_of(fingerprint: str) -> Checkpoint | None:
-    """The card whose weights these are; None if no card knows them."""
-    return next((known for known in cards() if known.fingerprint == fingerprint), None)
+    """The card whose weights these are, the one whose own they are first; None if no card knows them."""
+    alike = [known for known in cards() if known.fingerprint == fingerprint]
+    return min(alike, key=lambda known: known.weights_of is not None, default=None)
 
 
-def card_of_file(sha256: str, name: str) -> Checkpoint | None:
+def card_of_file(sha256: str, name: str, *, whole: bool = False) -> Checkpoint | None:
     """The card that a file as published belongs to; None if no card knows it.
 
     Args:
         sha256: Of the file.
         name: The file's own, which counts where the publisher states no hash.
+        whole: Only a card whose network is in this one file.
     """
-    for known in cards():
-        for file in known.files:
-            if file.has_hash(sha256) or (file.kind == "manual" and not file.hash and file.name == name):
-                return known
-    return None
+    found = [
+        (file.part is not None, known.weights_of is not None, known)
+        for known in cards()
+        for file in known.files
+        if file.has_hash(sha256) or (file.kind == "manual" and not file.hash and file.name == name)
+    ]
+    fitting = [entry for entry in found if not (whole and entry[0])]
+    return min(fitting, key=lambda entry: entry[:2])[2] if fitting else None
 
 
 def _near(name: str) -> str:
@@ -133,4 +141,8 @@ def _structured(name: str) -> Checkpoint:
     from unbraid.config import structure
     from unbraid.zoo.checkpoint import Checkpoint
 
-    return structure({"name": name, **_tables()[name]}, Checkpoint, where=f"card of {name}")
+    table = _tables()[name]
+    if "weights_of" in table:
+        lender = _tables()[table["weights_of"]]
+        table = {**{key: lender[key] for key in _OF_WEIGHTS if key in lender}, **table}
+    return structure({"name": name, **table}, Checkpoint, where=f"card of {name}")

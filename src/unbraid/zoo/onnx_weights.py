@@ -3,8 +3,10 @@
 An ONNX file is a protocol-buffers message. Only the few fields that lead to the weights are read; their
 numbers are those of onnx.proto.
 
-    ModelProto.graph 7 ─┬─ GraphProto.node 1         NodeProto: input 1, name 3, op_type 4
-                        └─ GraphProto.initializer 5  TensorProto: dims 1, data_type 2, name 8, raw_data 9
+    ModelProto.graph 7 ─┬─ GraphProto.node 1         NodeProto: input 1, output 2, name 3, op_type 4
+                        ├─ GraphProto.initializer 5  TensorProto: dims 1, data_type 2, name 8, raw_data 9
+                        └─ GraphProto.input 11       ValueInfoProto: name 1, type 2; in the type: tensor 1,
+                                                     shape 2, dimensions 1, of each the size 1
 
 Source: the ONNX specification (onnx.proto, IR version 8).
 """
@@ -13,7 +15,7 @@ from __future__ import annotations
 
 import math
 import mmap
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import torch
@@ -38,11 +40,13 @@ class Node:
         kind: Its operator, as "MatMul".
         name: The path of the module that it came from, as "/encoder.0/conv/Conv".
         inputs: Names of the values it takes, weights among them.
+        outputs: Names of the values it makes.
     """
 
     kind: str
     name: str
     inputs: tuple[str, ...]
+    outputs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,10 +56,12 @@ class Graph:
     Args:
         tensors: The stored values by their name in the file.
         nodes: All operations, in order.
+        inputs: Sizes of what the graph takes, by name; 0 for one that may be any.
     """
 
     tensors: Mapping[str, Tensor]
     nodes: tuple[Node, ...]
+    inputs: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
 
 def read_onnx(path: Path) -> Graph:
@@ -84,21 +90,43 @@ def read_onnx(path: Path) -> Graph:
 def _graph(message: memoryview) -> Graph:
     tensors: dict[str, Tensor] = {}
     nodes: list[Node] = []
+    inputs: dict[str, tuple[int, ...]] = {}
     for number, value in fields(message):
         if number == 5 and isinstance(value, memoryview):
             name, tensor = _tensor(value)
             tensors[name] = tensor
         elif number == 1 and isinstance(value, memoryview):
             nodes.append(_node(value))
-    return Graph(tensors, tuple(nodes))
+        elif number == 11 and isinstance(value, memoryview):
+            name, shape = _input(value)
+            inputs[name] = shape
+    return Graph(tensors, tuple(nodes), inputs)
 
 
 def _node(message: memoryview) -> Node:
-    texts: dict[int, list[str]] = {1: [], 3: [], 4: []}
+    texts: dict[int, list[str]] = {1: [], 2: [], 3: [], 4: []}
     for number, value in fields(message):
         if number in texts and isinstance(value, memoryview):
             texts[number].append(bytes(value).decode())
-    return Node(kind="".join(texts[4]), name="".join(texts[3]), inputs=tuple(texts[1]))
+    return Node("".join(texts[4]), "".join(texts[3]), tuple(texts[1]), tuple(texts[2]))
+
+
+def _input(message: memoryview) -> tuple[str, tuple[int, ...]]:
+    """The name of what the graph takes, and its sizes."""
+    name = b"".join(_messages(message, 1)).decode()
+    shapes = [
+        shape
+        for kind in _messages(message, 2)
+        for tensor in _messages(kind, 1)
+        for shape in _messages(tensor, 2)
+    ]
+    dimensions = [dict(fields(dimension)) for shape in shapes for dimension in _messages(shape, 1)]
+    return name, tuple(size if isinstance(size := dimension.get(1), int) else 0 for dimension in dimensions)
+
+
+def _messages(message: memoryview, wanted: int) -> list[memoryview]:
+    """All fields of a number that are messages or texts."""
+    return [value for number, value in fields(message) if number == wanted and isinstance(value, memoryview)]
 
 
 def _tensor(message: memoryview) -> tuple[str, Tensor]:

@@ -48,17 +48,23 @@ class _Callee(Enum):
     TENSOR = "torch._utils._rebuild_tensor_v2"
     FRACTION = "fractions.Fraction"
     ENCODE = "_codecs.encode"  # how older pickles write bytes
+    ARRAY = "numpy.core.multiarray._reconstruct"
+    DTYPE = "numpy.dtype"
     NAMESPACE = "argparse.Namespace"  # how a training was called, of which nothing is kept
 
 
 _CALLEES: Mapping[str, _Callee] = {
     **{callee.value: callee for callee in _Callee},
+    "numpy._core.multiarray._reconstruct": _Callee.ARRAY,  # of NumPy 2
+    "pytorch_lightning.utilities.parsing.AttributeDict": _Callee.ORDERED_DICT,  # of hyper-parameters
     "pathlib.PosixPath": _Callee.NAMESPACE,  # stands in one
     "pathlib.WindowsPath": _Callee.NAMESPACE,
     "pathlib._local.PosixPath": _Callee.NAMESPACE,  # of Python 3.13
     "pathlib._local.WindowsPath": _Callee.NAMESPACE,
 }
-_NAMED = ("demucs.", "diffq.")  # packages whose classes a file may name
+_NDARRAY = ClassName("numpy.ndarray")  # also stands for an array whose values have not come yet
+# Packages whose classes a file may name; Lightning's older files keep each callback's state under its class.
+_NAMED = ("demucs.", "diffq.", "pytorch_lightning.", _NDARRAY.name)
 
 _STORAGES: Mapping[str, torch.dtype] = {
     "torch.HalfStorage": torch.float16,
@@ -70,6 +76,16 @@ _STORAGES: Mapping[str, torch.dtype] = {
     "torch.ShortStorage": torch.int16,
     "torch.IntStorage": torch.int32,
     "torch.LongStorage": torch.int64,
+}
+_NUMPY_TYPES: Mapping[str, torch.dtype] = {
+    "f2": torch.float16,
+    "f4": torch.float32,
+    "f8": torch.float64,
+    "u1": torch.uint8,
+    "i1": torch.int8,
+    "i2": torch.int16,
+    "i4": torch.int32,
+    "i8": torch.int64,
 }
 
 
@@ -89,14 +105,18 @@ class Storages:
         """The storage as a flat tensor over memory that is filled later."""
         size = count * dtype.itemsize
         if key not in self.buffers:
-            if not 0 <= size <= self.budget:
-                raise WeightsError(f"storage {key} claims {size} bytes, more than the file holds")
-            self.budget -= size
+            self.spend(size, f"storage {key}")
             self.buffers[key], self.dtypes[key] = bytearray(size), dtype
         buffer = self.buffers[key]
         if len(buffer) != size:
             raise WeightsError(f"storage {key} is claimed with {len(buffer)} and with {size} bytes")
         return torch.frombuffer(buffer, dtype=dtype) if size else torch.empty(0, dtype=dtype)
+
+    def spend(self, size: int, what: str) -> None:
+        """Make sure that all claims together are no more than the file."""
+        if not 0 <= size <= self.budget:
+            raise WeightsError(f"{what} claims {size} bytes, more than the file holds")
+        self.budget -= size
 
 
 class Machine:
@@ -147,7 +167,7 @@ class Machine:
         if type(self.stack[-1]) is not dict:
             raise WeightsError("refused: the pickle sets an item of something that is no dictionary")
         # Nested tuples as keys could take for ever to hash.
-        if not all(isinstance(key, (str, int, float)) for key in flat[::2]):
+        if not all(isinstance(key, (str, int, float, ClassName)) for key in flat[::2]):
             raise WeightsError("refused: the pickle has a dictionary whose keys are no names or numbers")
         self.stack[-1].update(zip(flat[::2], flat[1::2], strict=True))
 
@@ -179,22 +199,35 @@ class Machine:
             self.stack.append(_tensor(*arguments))
         elif callee is _Callee.FRACTION:
             self.stack.append(_fraction(*arguments))
+        elif callee is _Callee.DTYPE:
+            self.stack.append(_numpy_type(*arguments))
+        elif callee is _Callee.ARRAY:
+            self.stack.append(_NDARRAY)
         elif arguments:
             raise WeightsError("refused: an OrderedDict is made from values; torch makes it empty")
         else:
             self.stack.append({})
 
     def build(self) -> None:
-        """Drops the attributes of a dictionary: torch hangs version notes on a state dict.
+        """Gives an array its values, and drops the attributes of a dictionary.
 
-        What stands for a thing whose content is not kept is a dictionary, too.
+        torch hangs version notes on a state dict. What stands for a thing whose content is not kept is a
+        dictionary, too.
         """
-        target, _ = self.pop(2)
-        if type(target) is not dict:
-            raise WeightsError(
-                f"refused: the pickle sets attributes of a {type(target).__name__}; nothing was run"
-            )
-        self.stack.append(target)
+        match self.pop(2):
+            case (dict() as target, _):
+                self.stack.append(target)
+            case (torch.dtype() as kind, (int(), "<" | "|", *_)):
+                self.stack.append(kind)
+            case (ClassName() as target, (int(), shape, kind, bool() as transposed, bytes() as values)) if (
+                target == _NDARRAY
+            ):
+                self.storages.spend(len(values), "an array")  # one text may be the values of many
+                self.stack.append(_array(shape, kind, values, transposed=transposed))
+            case (target, _):
+                raise WeightsError(
+                    f"refused: the pickle sets attributes of a {type(target).__name__}; nothing was run"
+                )
 
     def persistent(self) -> None:
         """Pushes the storage, or the class, that a persistent id stands for."""
@@ -228,6 +261,25 @@ def _tensor(storage: object, offset: object, size: object, stride: object, *_res
     if offset < 0 or last >= storage.numel() or count > storage.numel():
         raise WeightsError(f"a tensor of shape {size} reaches out of its {storage.numel()} values")
     return storage.as_strided(size, stride, offset)
+
+
+def _numpy_type(name: object, *_rest: object) -> torch.dtype:
+    """The type of an array's values."""
+    if not isinstance(name, str) or name not in _NUMPY_TYPES:
+        raise WeightsError(f"refused: an array of {str(name)[:40]}, which no weights are")
+    return _NUMPY_TYPES[name]
+
+
+def _array(shape: object, kind: object, values: bytes, *, transposed: bool) -> Tensor:
+    """A NumPy array as a tensor; transposed: the first axis is the one whose values stand side by side."""
+    if not _is_shape(shape) or not isinstance(kind, torch.dtype):
+        raise WeightsError("an array has an impossible shape or type")
+    if math.prod(shape) * kind.itemsize != len(values):
+        raise WeightsError(f"an array of shape {shape} has {len(values)} bytes, which do not make it")
+    if not values:
+        return torch.empty(shape, dtype=kind)
+    flat = torch.frombuffer(bytearray(values), dtype=kind)
+    return flat.view(shape[::-1]).permute(*range(len(shape))[::-1]) if transposed else flat.view(shape)
 
 
 def _is_shape(value: object) -> TypeGuard[tuple[int, ...]]:

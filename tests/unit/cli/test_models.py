@@ -7,7 +7,7 @@ import pytest
 
 from unbraid.errors import WeightsError
 from unbraid.progress import Reporter, Stage
-from unbraid.zoo import cache
+from unbraid.zoo import cache, catalog
 from unbraid.zoo.catalog import card, cards, families, list_models
 from unbraid.zoo.ensembles import ensemble_for, list_ensembles
 
@@ -39,18 +39,20 @@ def test_the_table_names_each_model_and_what_one_must_know(run, arguments):
     assert list(rows) == [*(known.name for known in shown), *list_ensembles()]
     for known in shown:
         _, sources, _, _, licence, score, on_disk = rows[known.name]
-        assert (sources, licence, on_disk) == (", ".join(known.sources), known.licence, "no")
+        assert (sources, licence) == (", ".join(known.sources), known.licence)
+        assert on_disk == ("no" if known.has_weights else "needs no weights")
         assert bool(known.scores) == (score != "none published")
         learnt = f"trained on {known.training_data}; test data seen: {known.contamination}"
-        assert any(line.endswith(learnt) and known.name in line for line in said.splitlines())
+        told = any(line.endswith(learnt) and known.name in line for line in said.splitlines())
+        assert told == known.has_weights
         for source, value in known.scores[0].values.items() if known.scores else ():
             assert f"{source} {value:.2f}" in score
             assert f"{score[-3:]} {known.scores[0].metric}; {known.scores[0].dataset}" in said
 
 
-def test_the_table_stays_short_and_says_how_to_see_the_rest(run):
+def test_the_notes_stay_shorter_than_the_table_and_say_how_to_see_the_rest(run):
     said = run("models")
-    assert len(said.out.splitlines()) < 80
+    assert len(said.out.splitlines()) < 2 * len(rows_of(said.out))
     assert "unbraid models --all" in said.err
     assert "--all" not in run("models", "--all").err
 
@@ -86,8 +88,8 @@ def test_json_holds_the_whole_card_of_each_model_and_ensemble(run, stored):
         line = lines[known.name]
         assert (line["parameters"], line["licence"]) == (known.parameters, known.licence)
         assert [score["values"] for score in line["scores"]] == [score.values for score in known.scores]
-        assert Path(line["path"]) == cache.path_of(known)
-        assert line["on_disk"] == (known.name == "htdemucs")
+        assert line["path"] == (str(cache.path_of(known)) if known.has_weights else None)
+        assert line["on_disk"] == (known.name == "htdemucs" or not known.has_weights)
     for name in list_ensembles():
         assert lines[name]["sources"] == list(ensemble_for(name).sources)
         assert [member["model"] for member in lines[name]["members"]]
@@ -155,6 +157,35 @@ def test_pull_explains_how_to_fetch_by_hand_what_no_program_may(run):
     assert ended.code == 4
     for words in ("must be fetched by hand", "models.zip", "full_multi_instrument-134067.index", "folder"):
         assert words in ended.err
+
+
+@pytest.fixture
+def half(monkeypatch):
+    """A model without weights in the catalogue."""
+    facts = {"architecture": "half", "description": "Half of all.", "config": {}, "sources": ["vocals"]}
+    facts |= {"files": [], "parameters": 0, "bytes": 0, "sample_rate": 44100, "licence": "MIT"}
+    facts |= dict.fromkeys(("licence_note", "citation", "training_data", "contamination"), "nothing")
+    shown = {**catalog._families(), "Without training": {"half": facts}}
+    tables = {**catalog._tables(), "half": facts}
+    monkeypatch.setattr(catalog, "_families", lambda: shown)
+    monkeypatch.setattr(catalog, "_tables", lambda: tables)
+
+
+@pytest.mark.usefixtures("half")
+def test_a_model_that_needs_no_weights_says_so_everywhere(run):
+    table = run("models").out
+    row = ["half", "vocals", "none", "none", "MIT", "none published", "needs no weights"]
+    assert rows_of(table)["half"] == row
+    assert "trained on nothing" not in table
+    for command in ("pull", "verify", "path"):
+        ended = run("models", command, "half")
+        assert (ended.code, ended.out, ended.err) == (0, "", "half needs no weights\n")
+    assert "needs none" in run("models", "show", "half").out
+    (line,) = (line for line in run("models", "--json").lines if line["name"] == "half")
+    assert (line["path"], line["on_disk"], line["parameters"]) == (None, True, 0)
+    assert "no model is on disk" in run("models", "verify").err
+    assert run("models", "prune").out == ""
+    assert "half" not in run("doctor").out
 
 
 def test_path_of_an_ensemble_is_that_of_each_part(run):

@@ -94,11 +94,26 @@ def test_a_group_of_what_is_not_there_is_refused(groups):
 
 @pytest.mark.parametrize(
     "facts",
-    [{"sample_rate": 0}, {"channels": 0}, {"multiple": 0}, {"context": 50}, {"context": -1}],
+    [
+        {"sample_rate": 0},
+        {"channels": 0},
+        {"multiple": 0},
+        {"context": 50},
+        {"context": -1},
+        {"longest": 99},
+        {"longest": 101, "fixed": True},
+    ],
 )
 def test_a_spec_that_cannot_be_is_refused(facts):
     with pytest.raises(ConfigError):
         spec_of(100, **facts)
+
+
+@pytest.mark.parametrize(
+    ("facts", "limit"), [({}, 100), ({"longest": 100}, 100), ({"longest": 900}, 900), ({"fixed": True}, 100)]
+)
+def test_a_spec_says_how_much_it_may_be_given(facts, limit):
+    assert spec_of(100, **facts).limit == limit
 
 
 @pytest.mark.parametrize(

@@ -204,6 +204,26 @@ def test_a_plan_that_does_not_fit_says_what_would(options, words):
         Plan.for_spec(spec_of(80), **options)
 
 
+def test_a_plan_may_take_more_than_the_usual_segment_where_the_network_does():
+    backend = EdgeSensitive(spec_of(80, longest=300, context=8))
+    assert Plan.for_spec(backend.spec).segment == 80
+    plan = Plan.for_spec(backend.spec, segment=300)
+    track = noise(plan.stride)
+    whole = backend.run(torch.nn.functional.pad(track, (8, 8))[None])[0, ..., 8:-8]
+    torch.testing.assert_close(run(Stream(backend, plan), track, block=33), whole, rtol=0, atol=1e-6)
+    with pytest.raises(PlanError, match=r"at most 0\.30 s"):
+        Plan.for_spec(backend.spec, segment=301)
+    with pytest.raises(PlanError, match="segments of at most 300"):
+        Stream(backend, Plan(segment=301, stride=200, context=8))
+
+
+def test_a_segment_of_hours_costs_no_more_than_the_track_is_long():
+    backend = Gain(spec_of(80, longest=10**12))
+    stream = Stream(backend, Plan.for_spec(backend.spec, segment=10**12))
+    assert run(stream, noise(100)).shape == (2, 2, 100)
+    assert len(stream._overlap_add._weights) == 100
+
+
 def test_a_plan_for_another_network_is_refused():
     with pytest.raises(PlanError, match="do not fit"):
         Stream(Identity(spec_of(80)), Plan(segment=100, stride=50))
@@ -216,3 +236,5 @@ def test_windows_are_positive_and_symmetric(length):
         assert weights.min() > 0
         assert weights.max() == 1
         assert torch.equal(weights, weights.flip(0))
+        for first in (0, 1, length, length + 1):
+            assert torch.equal(window.weights(length, first), weights[:first])

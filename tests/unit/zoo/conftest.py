@@ -6,6 +6,8 @@ import contextlib
 import dataclasses
 import hashlib
 import io
+import os
+import stat
 import sys
 import threading
 import types
@@ -17,7 +19,7 @@ import torch
 
 from unbraid.zoo import catalog
 from unbraid.zoo.checkpoint import WeightFile
-from unbraid.zoo.convert import fingerprint
+from unbraid.zoo.package import fingerprint
 
 KWARGS = {
     "sources": ["drums", "vocals"],
@@ -79,17 +81,16 @@ def make_card(tiny):
     """A card for the tiny checkpoint, with the given files."""
 
     def make(*files: WeightFile, **changes):
-        base = dataclasses.replace(
-            catalog.card("htdemucs"),
-            name="tiny",
-            config=CONFIG,
-            fingerprint=tiny.fingerprint,
-            sources=("drums", "vocals"),
-            scores=(),
-            parameters=sum(value.numel() for value in tiny.state.values()),
-            files=files,
-        )
-        return dataclasses.replace(base, **changes)
+        facts = {
+            "name": "tiny",
+            "config": CONFIG,
+            "fingerprint": tiny.fingerprint,
+            "sources": ("drums", "vocals"),
+            "scores": (),
+            "parameters": sum(value.numel() for value in tiny.state.values()),
+            "files": files,
+        }
+        return dataclasses.replace(catalog.card("htdemucs"), **{**facts, **changes})
 
     return make
 
@@ -103,10 +104,12 @@ def cache(tmp_path, monkeypatch):
 
 
 class Server:
-    """Serves `content`; its switches say in which way it misbehaves."""
+    """Serves `content`, or that of a path; its switches say in which way it misbehaves."""
 
     def __init__(self) -> None:
         self.content = b""
+        self.contents: dict[str, bytes | None] = {}  # by path, as "/a.th"; None: it is not there
+        self.paths: list[str] = []  # of each request
         self.status: int | None = None  # answer every request with this
         self.ranges = True  # continue where asked to
         self.offset = 0  # continue this many bytes away from where asked to
@@ -131,11 +134,13 @@ def _handler(server: Server) -> type[BaseHTTPRequestHandler]:
         def do_GET(self) -> None:
             wanted = self.headers.get("Range")
             server.asked.append(wanted)
-            if server.status is not None:
-                self.send_error(server.status)
+            server.paths.append(self.path)
+            content = server.contents.get(self.path, server.content)
+            if server.status is not None or content is None:
+                self.send_error(server.status or 404)
                 return
             start = int(wanted.removeprefix("bytes=").rstrip("-")) if wanted and server.ranges else 0
-            size = len(server.content)
+            size = len(content)
             if start > size:
                 self.send_error(416)
                 return
@@ -147,7 +152,7 @@ def _handler(server: Server) -> type[BaseHTTPRequestHandler]:
             self.end_headers()
             end = size if server.cut_after is None else start + server.cut_after
             with contextlib.suppress(ConnectionError):  # a client that has seen enough
-                self.wfile.write(server.content[start:end])
+                self.wfile.write(content[start:end])
 
         def log_message(self, *_args) -> None:
             pass
@@ -182,3 +187,30 @@ def demucs_v2_class(monkeypatch):
     module.Demucs = klass
     monkeypatch.setitem(sys.modules, "demucs.model", module)
     return klass
+
+
+@pytest.fixture
+def listed(monkeypatch):
+    """Makes a card the only one of the catalogue."""
+
+    def listed(card):
+        monkeypatch.setattr(catalog, "_tables", lambda: {card.name: {}})
+        monkeypatch.setattr(catalog, "_structured", {card.name: card}.__getitem__)
+        return card
+
+    return listed
+
+
+@pytest.fixture
+def npm(tmp_path, monkeypatch):
+    """Puts a program called npm in front of all others; its body is Python."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+
+    def install(body: str) -> None:
+        program = folder / "npm"
+        program.write_text(f"#!{sys.executable}\nimport os, sys, time, pathlib, subprocess\n{body}\n")
+        program.chmod(program.stat().st_mode | stat.S_IXUSR)
+        monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+
+    return install

@@ -19,8 +19,10 @@ import torch
 
 from networks.tiny import lively
 from unbraid.errors import WeightsError
-from unbraid.zoo.convert import fingerprint, read, require_fit, skeleton
+from unbraid.zoo.convert import read
 from unbraid.zoo.load import load
+from unbraid.zoo.package import fingerprint, require_fit, skeleton
+from unbraid.zoo.torch_file import read_torch
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 TRANSFORMER = {
@@ -119,6 +121,40 @@ def test_a_tensorflow_checkpoint_is_a_wave_u_net(kind):
         require_fit(other.tensors, skeleton("wave_u_net", other.config), kind)
     with pytest.raises(WeightsError, match="was to be a demucs"):
         read(GOLDEN / f"wave_u_net_tensorflow/{kind}.index", architecture="demucs")
+
+
+@pytest.fixture
+def lightning(monkeypatch):
+    """Lightning's own classes as its files name them; nobody needs the package."""
+    for name in ("pytorch_lightning", "pytorch_lightning.utilities"):
+        monkeypatch.setitem(sys.modules, name, types.ModuleType(name))
+    for name, klass in (("utilities.parsing", "AttributeDict"), ("callbacks", "ModelCheckpoint")):
+        module = types.ModuleType(f"pytorch_lightning.{name}")
+        setattr(module, klass, type(klass, (dict,), {"__module__": module.__name__}))
+        monkeypatch.setitem(sys.modules, module.__name__, module)
+    return sys.modules["pytorch_lightning.utilities.parsing"], sys.modules["pytorch_lightning.callbacks"]
+
+
+def test_what_lightning_keeps_besides_weights_does_not_hide_them(
+    lightning, tmp_path, tiny, make_card, published
+):
+    parsing, callbacks = lightning
+    torch.save(
+        {
+            "epoch": 3,
+            "pytorch-lightning_version": "1.1.6",
+            "callbacks": {callbacks.ModelCheckpoint: {"best_model_score": torch.tensor(0.5), "dirpath": "a"}},
+            "optimizer_states": [{"state": {0: {"step": 7}}, "param_groups": [{"lr": 1e-3, "params": [0]}]}],
+            "lr_schedulers": [],
+            "hyper_parameters": parsing.AttributeDict(channels=8, sources=["drums", "vocals"]),
+            "state_dict": {f"model.{name}": value for name, value in tiny.state.items()},
+        },
+        tmp_path / "last.ckpt",
+    )
+    package = read(tmp_path / "last.ckpt", architecture="htdemucs", config=make_card(published).config)
+    assert package.fingerprint == tiny.fingerprint
+    settings = {"channels": 8, "sources": ["drums", "vocals"]}
+    assert read_torch(tmp_path / "last.ckpt")["hyper_parameters"] == settings
 
 
 def compressed(content) -> bytes:

@@ -14,8 +14,9 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from unbraid.errors import WeightsError
-from unbraid.zoo.convert import Package, fingerprint, read, require_fit, skeleton, write
+from unbraid.zoo.convert import read, write
 from unbraid.zoo.keymaps.demucs_package import arguments_of
+from unbraid.zoo.package import Package, fingerprint, require_fit, skeleton
 
 KLASS = "demucs.htdemucs.HTDemucs"
 NO_FRACTION = '{"segment": {"_type": "fraction", "numerator": 9, "denominator": 0}}'
@@ -371,8 +372,11 @@ def test_what_is_no_checkpoint_is_refused(content, tmp_path):
         read(tmp_path / "a.th")
 
 
-def test_a_folder_is_no_checkpoint(tmp_path):
-    with pytest.raises(WeightsError, match="cannot be read"):
+def test_a_folder_of_anything_is_no_checkpoint(tmp_path):
+    with pytest.raises(WeightsError, match="is a folder that is no checkpoint: it holds nothing"):
+        read(tmp_path)
+    (tmp_path / "holiday.jpg").touch()
+    with pytest.raises(WeightsError, match=r"it holds holiday\.jpg"):
         read(tmp_path)
 
 

@@ -18,9 +18,10 @@ from hypothesis import strategies as st
 from networks.tiny import DEMUCS_V3, TINY, lively
 from reference.slow_diffq import packed, planes_of_16, planes_of_64, quantized, unpacked
 from unbraid.errors import WeightsError
-from unbraid.zoo.convert import fingerprint, read, require_fit, skeleton
+from unbraid.zoo.convert import read
 from unbraid.zoo.diffq import _integers, unpack
 from unbraid.zoo.keymaps.diffq_order import published_order
+from unbraid.zoo.package import fingerprint, require_fit, skeleton
 from unbraid.zoo.unpickle import ClassName
 
 GOLDEN = Path(__file__).parents[2] / "golden/diffq"

@@ -16,8 +16,9 @@ from unbraid.progress import Stage
 from unbraid.zoo import cache as caches
 from unbraid.zoo import download
 from unbraid.zoo.checkpoint import WeightFile
-from unbraid.zoo.convert import Package, read, write
+from unbraid.zoo.convert import read, write
 from unbraid.zoo.download import fetch
+from unbraid.zoo.package import Package
 
 if TYPE_CHECKING:
     from pathlib import Path

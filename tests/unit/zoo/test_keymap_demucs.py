@@ -12,7 +12,8 @@ from networks.tiny import DEMUCS_V1, DEMUCS_V3, lively
 from unbraid.config import structure
 from unbraid.errors import WeightsError
 from unbraid.networks.demucs import Config, Demucs
-from unbraid.zoo.keymaps.demucs_package import RENAMES, TUPLE_CLASSES, arguments_of
+from unbraid.zoo.keymaps.demucs_package import TUPLE_CLASSES, arguments_of
+from unbraid.zoo.keymaps.renames import RENAMES
 
 FOUR = ["drums", "bass", "other", "vocals"]
 OLD, NEW = "demucs.model.Demucs", "demucs.demucs.Demucs"

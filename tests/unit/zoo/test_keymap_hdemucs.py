@@ -13,9 +13,11 @@ from networks.tiny import lively
 from unbraid.config import structure
 from unbraid.errors import WeightsError
 from unbraid.networks.hdemucs import Config, HDemucs
-from unbraid.zoo.convert import read, require_fit
-from unbraid.zoo.keymaps.demucs_package import RENAMES, arguments_of
+from unbraid.zoo.convert import read
+from unbraid.zoo.keymaps.demucs_package import arguments_of
 from unbraid.zoo.keymaps.diffq_order import published_order
+from unbraid.zoo.keymaps.renames import RENAMES
+from unbraid.zoo.package import require_fit
 
 FOUR = ["drums", "bass", "other", "vocals"]
 # A package's arguments when all are spelled out, as a training program does.

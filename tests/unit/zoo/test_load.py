@@ -11,23 +11,12 @@ from unbraid.errors import DownloadError, UnknownModelError, UsageError, Weights
 from unbraid.zoo import cache as caches
 from unbraid.zoo import catalog
 from unbraid.zoo.checkpoint import WeightFile
-from unbraid.zoo.convert import Package, fingerprint, write
-from unbraid.zoo.download import sha256_of
+from unbraid.zoo.convert import write
+from unbraid.zoo.folder import sha256_of
 from unbraid.zoo.load import _resolved, load, resolve
+from unbraid.zoo.package import Package, fingerprint
 
 pytestmark = pytest.mark.usefixtures("cache")
-
-
-@pytest.fixture
-def listed(monkeypatch):
-    """Makes a card the only one of the catalogue."""
-
-    def listed(card):
-        monkeypatch.setattr(catalog, "_tables", lambda: {card.name: {}})
-        monkeypatch.setattr(catalog, "_structured", {card.name: card}.__getitem__)
-        return card
-
-    return listed
 
 
 @pytest.fixture

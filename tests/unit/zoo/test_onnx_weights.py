@@ -35,7 +35,7 @@ def sample(rng) -> onnx.ModelProto:
 def test_weights_and_nodes_are_those_that_onnx_reads(sample, tmp_path):
     onnx.save(sample, tmp_path / "sample.onnx")
     graph = read_onnx(tmp_path / "sample.onnx")
-    assert graph.nodes == (Node("Mul", "/a/Mul", ("x", "a.weight")),)
+    assert graph.nodes == (Node("Mul", "/a/Mul", ("x", "a.weight"), ("y",)),)
     assert graph.tensors.keys() == {tensor.name for tensor in sample.graph.initializer}
     for tensor in sample.graph.initializer:
         value = numpy_helper.to_array(tensor)

@@ -9,8 +9,8 @@ import torch
 
 from unbraid.errors import WeightsError
 from unbraid.networks.base import build
-from unbraid.zoo.convert import require_fit, skeleton
 from unbraid.zoo.keymaps.wave_u_net_tensorflow import ARCHITECTURE, configuration, rename
+from unbraid.zoo.package import require_fit, skeleton
 from unbraid.zoo.tensorflow_bundle import read_bundle
 
 GOLDEN = Path(__file__).parents[2] / "golden/wave_u_net_tensorflow"

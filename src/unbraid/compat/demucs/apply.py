@@ -154,7 +154,7 @@ class _Cut:
             max_shift=max_shift,
             seed=self.seed,
         )
-        return replace(spec, segment=plan.segment), plan
+        return replace(spec, segment=plan.segment, longest=None), plan
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,15 +75,25 @@ def list_models(repo: Path | None = None) -> dict[str, dict[str, str | Path]]:
     """
     if repo is not None:
         return {"single": {**folders.checkpoints(repo)}, "bag": {**folders.bags(repo)}}
-    places = {card.name: card.files[0].label for card in catalog.cards()}
+    places = {
+        card.name: card.files[0].label if card.has_weights else "needs no weights" for card in catalog.cards()
+    }
     singles = {alias: places[card.name] for card in catalog.cards() for alias in card.aliases}
     bags = {name: places[name] for name in _bags_of_one()}
-    return {"single": {**singles}, "bag": {**bags, **dict.fromkeys(list_ensembles(), "several models")}}
+    return {"single": {**singles}, "bag": {**bags, **dict.fromkeys(_bags_of_many(), "several models")}}
 
 
 def _bags_of_one() -> tuple[str, ...]:
     """Published models that are whole by themselves."""
     return tuple(card.name for card in catalog.cards() if not card.member)
+
+
+def _bags_of_many() -> list[str]:
+    """Published ensembles that a bag can be: of models with the same sources in the same order."""
+    members = {name: ensemble.members for name in list_ensembles() if (ensemble := ensemble_for(name))}
+    return [
+        name for name, each in members.items() if len({catalog.card(one.model).sources for one in each}) == 1
+    ]
 
 
 def _ensemble(ensemble: EnsembleCard, folder: Path | None) -> BagOfModels:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from unbraid.config import structure
 from unbraid.errors import ConfigError, UnknownModelError, UsageError, WeightsError, did_you_mean
-from unbraid.zoo.download import SUFFIXES, sha256_of
+from unbraid.zoo.folder import SUFFIXES, sha256_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

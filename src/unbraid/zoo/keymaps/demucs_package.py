@@ -17,13 +17,10 @@ from unbraid.zoo.keymaps import (
     demucs_v3,
     hdemucs_package,
     htdemucs_package,
-    torchaudio_hdemucs,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from torch import Tensor
+    from collections.abc import Mapping
 
     from unbraid.zoo.keymaps.arguments import Arguments
 
@@ -38,12 +35,6 @@ CLASSES: Mapping[str, Arguments] = {
 TUPLE_CLASSES: Mapping[str, Arguments] = {
     "demucs.model.Demucs": demucs_v1_v2.FIRST,
     "demucs.tasnet.ConvTasNet": conv_tasnet_package.FIRST,
-}
-# From an architecture to what gives bare weights our names; weights that have them stay as they are.
-RENAMES: Mapping[str, Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]]] = {
-    "demucs": demucs_v1_v2.rename,
-    "hdemucs": torchaudio_hdemucs.rename,
-    "htdemucs": htdemucs_package.rename,
 }
 
 
