@@ -49,6 +49,10 @@ CHOICE = (
     "demucs.v2_extra",
     "conv_tasnet.v2_extra",
     "wave_u_net.m6",
+    "uvr_mdx.voc_ft",
+    "umxl",
+    "spleeter.2stems",
+    "hpss",
 )
 
 
@@ -79,9 +83,8 @@ def _ensembles() -> list[EnsembleCard]:
 def _row(known: Checkpoint | EnsembleCard) -> tuple[str, ...]:
     """A model or an ensemble; an ensemble's size is that of all its models."""
     parts = [card(member.model) for member in getattr(known, "members", ())] or [card(known.name)]
-    weights = (
-        f"{sum(part.parameters for part in parts) / 1e6:.1f} M, {size(sum(part.bytes for part in parts))}"
-    )
+    count = sum(part.parameters for part in parts)
+    weights = f"{count / 1e6:.1f} M, {size(sum(part.bytes for part in parts))}" if count else "none"
     return (
         f"`{known.name}`",
         ", ".join(known.sources),

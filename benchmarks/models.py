@@ -34,6 +34,14 @@ NAMES = (
     "conv_tasnet.v2",
     "wave_u_net.m4",
     "wave_u_net.m5_high_sr",
+    "spleeter.2stems",
+    "spleeter.5stems",
+    "umxhq",
+    "umxl",
+    "x_umx",
+    "kuielab_b.drums",
+    "kuielab_b.vocals",
+    "uvr_mdx.voc_ft",
 )
 
 

@@ -150,7 +150,7 @@ def sounds(source: str, figures: Mapping[str, str]) -> str:
     """What each method makes of a source in one excerpt; `figures` are headings by the stored names."""
     benchmark = stored("sounds")
     rows = [
-        (method, *(f"{row[figure]:.1f}" for figure in figures))
+        (method, *(f"{round(row[figure], 1) + 0:.1f}" for figure in figures))
         for method, row in benchmark["results"][source].items()
     ]
     return f"{facts.table(('method', *figures.values()), rows)}\n{origin(benchmark)}\n"
@@ -169,8 +169,8 @@ DRAWINGS: Mapping[str, Callable[[], str]] = {
         "vocals",
         {
             "sdr_db": "SDR in dB",
-            "from_11_khz_db": "level from 11 to 16 kHz, in dB of the true",
-            "from_16_khz_db": "from 16 to 20 kHz",
+            "from_11_khz_db": "dB from 11 to 16 kHz",
+            "from_16_khz_db": "dB from 16 to 20 kHz",
             "phase_degrees": "phase error in degrees",
             "remains_db": "remains in dB",
             "unevenness": "unevenness",
@@ -181,7 +181,7 @@ DRAWINGS: Mapping[str, Callable[[], str]] = {
         {
             "sdr_db": "SDR in dB",
             "before_attacks_db": "before hits in dB",
-            "from_11_khz_db": "level from 11 to 16 kHz, in dB of the true",
+            "from_11_khz_db": "dB from 11 to 16 kHz",
             "phase_degrees": "phase error in degrees",
         },
     ),

@@ -1,11 +1,11 @@
 """D3Net: dense U-nets over bands of frequency, whose convolutions are dilated the more the deeper they stand.
 
 Paper    Takahashi, Mitsufuji, "D3Net: densely connected multidilated DenseNet for music source separation",
-         CVPR 2021, and the published code, github.com/sony/ai-research-code.
+         arXiv 2010.01733, 2020, and the published code, github.com/sony/ai-research-code.
 Weights  parameter names are ours; zoo.keymaps.d3net knows the published ones.
 Differs  the published program lets the last frames of some tracks count half; here all count alike. The
-         Wiener filter is dsp.wiener; it gives the same but where next to nothing is heard, which the published
-         one makes softer still.
+         Wiener filter is dsp.wiener; it gives the same but where next to nothing is heard, which the
+         published one makes softer still.
 
     mixture ─ STFT ─┬─ |X| ─┬─ target, in patches ─┬─ Wiener filter ─ inverse STFT ─ estimates
                     │       ├─ target, in patches ─┤        │

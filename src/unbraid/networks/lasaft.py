@@ -283,8 +283,8 @@ class LaSAFT(nn.Module):
         )
         features, channels, depth = 2 * config.audio_channels, config.channels, config.depth
         bins = [config.n_fft // 2 // 2**level for level in range(depth + 1)]
-        vectors = _normal(len(config.sources), config.embedding_size)
-        self.embedding = nn.Embedding(*vectors.shape, _weight=vectors)
+        vectors = len(config.sources), config.embedding_size
+        self.embedding = nn.Embedding(vectors[0], vectors[1], _weight=_normal(*vectors))
         self.condition_generator = Control(config)
         self.first_conv = nn.Sequential(
             nn.Conv2d(features, channels, (1, 2)), nn.BatchNorm2d(channels), nn.ReLU(inplace=True)

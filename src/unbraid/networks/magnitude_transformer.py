@@ -50,6 +50,9 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+# Fields that say how magnitudes are used, and change no weight.
+FREE_FIELDS = frozenset({"sources", "frames", "above", "iterations"})
+
 # Least and greatest: small enough that no file can claim a network that takes minutes to lay out.
 _RANGES: Mapping[str, tuple[int, int]] = {
     "audio_channels": (1, 64),

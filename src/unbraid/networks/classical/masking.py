@@ -52,8 +52,8 @@ class MaskingConfig:
         "audio_channels": (1, 64),
         "sample_rate": (1, 768_000),
         "segment": (1, 2**28),
-        "n_fft": (4, 2**16),
-        "hop_length": (1, 2**15),
+        "n_fft": (4, 2**14),
+        "hop_length": (1, 2**13),
     }
 
     sources: tuple[str, ...] = ()
@@ -166,7 +166,7 @@ class Masking(Method):
             spectrum: Complex, `(C, F, N)`, float32 or float64.
 
         Returns:
-            Between 0 and 1, `(S, C, F, N)`, with 1 in place of C where channels are treated alike.
+            Between 0 and 1, `(S, C, F, N)`.
         """
         raise NotImplementedError
 

@@ -9,6 +9,7 @@ Source   Batcher, "Sorting networks and their applications", 1968; the merge for
 
 from __future__ import annotations
 
+from functools import reduce
 from typing import TYPE_CHECKING
 
 import torch
@@ -120,15 +121,6 @@ def _smallest(a: list[Tensor], b: list[Tensor], rank: int) -> Tensor:
     However many of the lowest `rank` are taken from a, the greatest taken is no less than the answer; the
     right number of them gives it.
     """
-    fewest, most = max(0, rank - len(b)), min(len(a), rank)
-    if fewest == 0:
-        smallest, fewest = b[rank - 1], 1
-    else:
-        smallest = a[fewest - 1] if fewest == rank else torch.maximum(a[fewest - 1], b[rank - fewest - 1])
-        fewest += 1
-    for taken in range(fewest, most + 1):
-        greatest = a[taken - 1]
-        if taken < rank:
-            greatest = torch.maximum(greatest, b[rank - taken - 1])
-        smallest = torch.minimum(smallest, greatest)
-    return smallest
+    splits = range(max(0, rank - len(b)), min(len(a), rank) + 1)
+    ends = (a[taken - 1 : taken] + b[rank - taken - 1 : rank - taken] for taken in splits)  # none taken: none
+    return reduce(torch.minimum, (reduce(torch.maximum, end) for end in ends))

@@ -79,6 +79,7 @@ class Nmf(Masking):
     def masks(self, spectrum: Tensor) -> Tensor:
         """What each source takes of one mixture, `(C, F, N)` to `(3, C, F, N)`; the sum is 1."""
         magnitude = spectrum.abs()
+        magnitude = magnitude / magnitude.mean().clamp_min(torch.finfo(magnitude.dtype).tiny)
         matrix = side_by_side(magnitude)
         spectra, levels = factorised(matrix, *self._first(matrix), self.config.iterations)
         parts = self._parts(magnitude, spectra, levels)
@@ -86,11 +87,10 @@ class Nmf(Masking):
         return apart(shares(models, self.config.power), len(magnitude))
 
     def _first(self, matrix: Tensor) -> tuple[Tensor, Tensor]:
-        """Seeded spectra `(F, K)` and levels `(K, C · N)` whose product is about as loud as the matrix."""
+        """Seeded spectra `(F, K)` and levels `(K, C · N)` whose product is 1 on average, as the matrix is."""
         generator = torch.Generator().manual_seed(self.config.seed)
-        bins, frames = matrix.shape
-        count = self.config.components
-        scale = 2 * (matrix.mean() / count).sqrt()
+        (bins, frames), count = matrix.shape, self.config.components
+        scale = 2 / count**0.5
         spectra = torch.rand(bins, count, generator=generator, dtype=torch.float64)
         levels = torch.rand(count, frames, generator=generator, dtype=torch.float64)
         return scale * spectra.to(matrix), scale * levels.to(matrix)
