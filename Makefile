@@ -69,7 +69,9 @@ lock: $(READY)
 # SONGS is a folder with a folder for each song: mixture.flac and true stems. Takes hours; the memory part, one.
 bench: $(READY)
 	$(BIN)/python benchmarks/parity.py $(SONGS)
+	$(BIN)/python benchmarks/spleeter.py $(SONGS)
 	$(BIN)/python benchmarks/classical.py $(SONGS)
+	$(BIN)/python benchmarks/sounds.py $(SONGS)/lithium
 	$(BIN)/python benchmarks/memory.py 5 60
 	$(BIN)/python benchmarks/models.py
 	$(BIN)/python benchmarks/agreement.py

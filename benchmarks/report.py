@@ -114,6 +114,31 @@ def agreement() -> str:
     return f"{facts.table(headings, rows)}\n{origin(benchmark)}\n"
 
 
+def spleeter() -> str:
+    """Spleeter on every song: agreement and scores."""
+    benchmark = stored("spleeter")
+    kinds = ("published", "unbraid, at once", "unbraid, in segments")
+    rows = [
+        (
+            song,
+            f"{row['snr_db']:.1f} dB",
+            *(
+                " / ".join(f"{row['sdr_db'][kind][stem]:.2f}" for kind in kinds)
+                for stem in ("vocals", "accompaniment")
+            ),
+            f"{row['rtf_at_once']:.3f}",
+        )
+        for song, row in benchmark["results"].items()
+    ]
+    headings = (
+        "song",
+        "SNR, at once",
+        *(f"{stem}: published / at once / in segments" for stem in ("vocals", "accompaniment")),
+        "RTF, at once",
+    )
+    return f"{facts.table(headings, rows)}\n{origin(benchmark)}\n"
+
+
 def classical() -> str:
     """Methods without training and oracles: means over songs."""
     benchmark = stored("classical")
@@ -162,6 +187,7 @@ DRAWINGS: Mapping[str, Callable[[], str]] = {
     "memory": memory,
     "models": facts.models,
     "all-models": facts.all_models,
+    "spleeter": spleeter,
     "classical": classical,
     "costs": costs,
     "agreement": agreement,
