@@ -60,10 +60,17 @@ def models() -> str:
     """The models that README names, from their cards."""
     found: list[Checkpoint | EnsembleCard] = [ensemble_for(name) or card(name) for name in CHOICE]
     headings = ("model", "sources", "parameters, size", "published SDR in dB", "licence")
-    measured = {
-        f"{known.scores[0].metric}; {known.scores[0].dataset}.": None for known in found if known.scores
-    }
-    return f"{table(headings, [_row(known)[:-1] for known in found])}\n{' '.join(measured)}\n"
+    measured = [
+        f"{known.scores[0].metric}; {known.scores[0].dataset}." if known.scores else "" for known in found
+    ]
+    kinds = list(dict.fromkeys(filter(None, measured)))
+    rows = []
+    for known, way in zip(found, measured, strict=True):
+        *cells, score, licence, _ = _row(known)
+        mark = f" <sup>{1 + kinds.index(way)}</sup>" if way else ""
+        rows.append((*cells, f"{score}{mark}", licence))
+    notes = " ".join(f"<sup>{number}</sup> {kind}" for number, kind in enumerate(kinds, 1))
+    return f"{table(headings, rows)}\n{notes}\n"
 
 
 def all_models() -> str:

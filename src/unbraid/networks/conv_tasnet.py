@@ -26,7 +26,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from unbraid.errors import ConfigError, ShapeError
+from unbraid.errors import ConfigError
+from unbraid.networks.mixture import require_mixture
 from unbraid.networks.ranges import out_of_range
 from unbraid.spec import ModelSpec
 
@@ -339,11 +340,7 @@ class ConvTasNet(nn.Module):
             ShapeError: If the mixture has another number of axes or channels.
         """
         config, length = self.config, mixture.shape[-1]
-        if mixture.ndim != 3 or mixture.shape[1] != config.audio_channels:
-            raise ShapeError(
-                f"the mixture is {tuple(mixture.shape)}; Conv-TasNet takes (batch, channels, time) "
-                f"with {config.audio_channels} channels"
-            )
+        require_mixture(mixture, "Conv-TasNet", config.audio_channels, least=0)
         signal = F.pad(mixture, (0, max(0, config.filter_length - length)))
         frames = signal.unfold(-1, config.filter_length, config.stride)  # (B, C, N, L)
         # A piece is never shorter than the furthest tap reaches, so that it needs only its two neighbours.

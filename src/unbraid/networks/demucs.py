@@ -25,9 +25,10 @@ from torch import nn
 from torch.nn import functional as F
 
 from unbraid.dsp.oversample import downsample, upsample
-from unbraid.errors import ConfigError, ShapeError
+from unbraid.errors import ConfigError
 from unbraid.networks.layers.dconv import DConv, rescale_convolutions
 from unbraid.networks.layers.recurrent import BLSTM
+from unbraid.networks.mixture import require_mixture
 from unbraid.networks.ranges import out_of_range
 from unbraid.spec import Ladder, ModelSpec
 
@@ -280,7 +281,7 @@ class Demucs(nn.Module):
         Raises:
             ShapeError: If the mixture has another number of axes or channels, or no samples.
         """
-        self._require_mixture(mixture)
+        require_mixture(mixture, "Demucs", self.config.audio_channels)
         # Half precision is for the layers; levels and filters need float32 at least.
         signal = mixture.to(torch.promote_types(self._dtype, torch.float32))
         if self.config.normalized:
@@ -320,14 +321,6 @@ class Demucs(nn.Module):
     @property
     def _dtype(self) -> torch.dtype:
         return next(self.parameters()).dtype
-
-    def _require_mixture(self, mixture: Tensor) -> None:
-        channels = self.config.audio_channels
-        if mixture.ndim != 3 or mixture.shape[1] != channels or not mixture.shape[-1]:
-            raise ShapeError(
-                f"the mixture is {tuple(mixture.shape)}; Demucs takes (batch, channels, time) "
-                f"with {channels} channels and at least one sample"
-            )
 
 
 def _level(signal: Tensor) -> tuple[Tensor, Tensor]:

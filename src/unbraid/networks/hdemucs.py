@@ -24,7 +24,7 @@ import torch
 from torch import nn
 
 from unbraid.dsp.wiener import WienerFilter
-from unbraid.errors import ConfigError, ShapeError
+from unbraid.errors import ConfigError
 from unbraid.networks.layers.dconv import DConv, rescale_convolutions
 from unbraid.networks.layers.frequency_bands import (
     BandedDecoder,
@@ -35,6 +35,7 @@ from unbraid.networks.layers.frequency_bands import (
 from unbraid.networks.layers.frequency_embedding import FrequencyEmbedding
 from unbraid.networks.layers.hybrid_levels import Decoder, Down, Encoder, Level, Up
 from unbraid.networks.layers.hybrid_spectrum import HopSpectrum, separate_in_both
+from unbraid.networks.mixture import require_mixture
 from unbraid.networks.ranges import out_of_range
 from unbraid.spec import ModelSpec
 
@@ -307,11 +308,7 @@ class HDemucs(nn.Module):
             ShapeError: If the mixture has another number of axes or channels, or no samples.
         """
         channels = self.config.audio_channels
-        if mixture.ndim != 3 or mixture.shape[1] != channels or not mixture.shape[2]:
-            raise ShapeError(
-                f"the mixture is {tuple(mixture.shape)}; Hybrid Demucs takes (batch, channels, time) "
-                f"with {channels} channels and at least one sample"
-            )
+        require_mixture(mixture, "Hybrid Demucs", channels)
         sources, dtype = len(self.config.sources), next(self.parameters()).dtype
         filtered = self._filtered if self._rounds else None
         estimates = separate_in_both(

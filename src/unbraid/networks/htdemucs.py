@@ -35,6 +35,7 @@ from unbraid.networks.layers.hybrid_spectrum import HopSpectrum, separate_in_bot
 from unbraid.networks.layers.norm import LayerScale, TokenNorm
 from unbraid.networks.layers.position import sinusoids, sinusoids_2d
 from unbraid.networks.layers.sparse_attention import Kind, Pattern, SparseAttention
+from unbraid.networks.mixture import require_mixture
 from unbraid.networks.ranges import out_of_range
 from unbraid.spec import ModelSpec
 
@@ -375,11 +376,7 @@ class HTDemucs(nn.Module):
     def _fitted(self, mixture: Tensor) -> Tensor:
         """The mixture at the length the layers shall see."""
         channels, segment = self.config.audio_channels, self.spec.segment
-        if mixture.ndim != 3 or mixture.shape[1] != channels:
-            raise ShapeError(
-                f"the mixture is {tuple(mixture.shape)}; HT Demucs takes (batch, channels, time) "
-                f"with {channels} channels"
-            )
+        require_mixture(mixture, "HT Demucs", channels, least=0)
         length = mixture.shape[-1]
         if self.training:
             if not length:

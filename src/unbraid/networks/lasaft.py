@@ -27,6 +27,7 @@ from torch.nn import functional as F
 
 from unbraid.dsp.stft import Stft
 from unbraid.errors import ConfigError, ShapeError
+from unbraid.networks.mixture import require_mixture
 from unbraid.networks.ranges import out_of_range
 from unbraid.spec import ModelSpec
 
@@ -368,11 +369,7 @@ class LaSAFT(nn.Module):
     def _fitted(self, mixture: Tensor) -> Tensor:
         """The mixture at the length of a segment."""
         channels, segment, length = self.spec.channels, self.spec.segment, mixture.shape[-1]
-        if mixture.ndim != 3 or mixture.shape[1] != channels:
-            raise ShapeError(
-                f"the mixture is {tuple(mixture.shape)}; LaSAFT takes (batch, channels, time) "
-                f"with {channels} channels"
-            )
+        require_mixture(mixture, "LaSAFT", channels, least=0)
         if length > segment:
             raise ShapeError(
                 f"the mixture has {length} samples; LaSAFT takes at most {segment} at once, "

@@ -39,9 +39,10 @@ from torch.nn import functional as F
 
 from unbraid.dsp.stft import Scaling, Stft
 from unbraid.dsp.wiener import WienerFilter
-from unbraid.errors import ConfigError, ShapeError
+from unbraid.errors import ConfigError
 from unbraid.networks.layers.attention import Attention
 from unbraid.networks.layers.position import sinusoids
+from unbraid.networks.mixture import require_mixture
 from unbraid.networks.ranges import out_of_range
 from unbraid.spec import ModelSpec
 
@@ -403,8 +404,4 @@ class MagnitudeTransformer(nn.Module):
     def _check(self, mixture: Tensor) -> None:
         """Refuses what is no mixture for this network."""
         channels = self.spec.channels
-        if mixture.ndim != 3 or mixture.shape[1] != channels or not mixture.shape[-1]:
-            raise ShapeError(
-                f"the mixture is {tuple(mixture.shape)}; a magnitude transformer takes "
-                f"(batch, channels, time) with {channels} channels and a sample or more"
-            )
+        require_mixture(mixture, "a magnitude transformer", channels)

@@ -27,8 +27,9 @@ from torch import nn
 from torch.nn import functional as F
 
 from unbraid.dsp.stft import Stft
-from unbraid.errors import ConfigError, ShapeError
+from unbraid.errors import ConfigError
 from unbraid.networks.layers.tfc_tdf import Norm, NormedConvolution, TfcTdf
+from unbraid.networks.mixture import require_mixture
 from unbraid.networks.ranges import out_of_range
 from unbraid.spec import ModelSpec
 
@@ -334,12 +335,7 @@ class MDXNet(nn.Module):
         Raises:
             ShapeError: If the mixture has another number of axes or channels, or no samples.
         """
-        channels = self.config.audio_channels
-        if mixture.ndim != 3 or mixture.shape[1] != channels or not mixture.shape[2]:
-            raise ShapeError(
-                f"the mixture is {tuple(mixture.shape)}; MDX-Net takes (batch, channels, time) "
-                f"with {channels} channels and at least one sample"
-            )
+        require_mixture(mixture, "MDX-Net", self.config.audio_channels)
         # Half precision is for the layers; spectra need float32 at least.
         dtype = next(self.parameters()).dtype
         signal = mixture.to(torch.promote_types(dtype, torch.float32))

@@ -34,10 +34,10 @@ from unbraid.networks.layers import dense_bands
 from unbraid.networks.layers.dense_bands import (
     DenseBands,
     NormConv,
-    require_mixture,
     separate_magnitudes,
     spectral_spec,
 )
+from unbraid.networks.mixture import require_mixture
 from unbraid.networks.ranges import out_of_range
 
 if TYPE_CHECKING:
@@ -260,7 +260,7 @@ class MMDenseLSTM(nn.Module):
             ShapeError: If the mixture has another number of axes or channels, or no samples.
         """
         config = self.config
-        require_mixture(mixture, config.audio_channels, "MMDenseLSTM")
+        require_mixture(mixture, "MMDenseLSTM", config.audio_channels)
         # A single source would get all of the mixture by the filter.
         wiener = WienerFilter(0 if self.training or len(config.sources) == 1 else config.iterations)
         dtype = self.targets[0].get_parameter("gate.weight").dtype

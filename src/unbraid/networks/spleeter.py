@@ -32,7 +32,8 @@ from torch.nn import functional as F
 
 from unbraid.dsp.stft import Stft
 from unbraid.dsp.wiener import WienerFilter
-from unbraid.errors import ConfigError, ShapeError
+from unbraid.errors import ConfigError
+from unbraid.networks.mixture import require_mixture
 from unbraid.networks.ranges import out_of_range
 from unbraid.spec import ModelSpec
 
@@ -324,11 +325,7 @@ class Spleeter(nn.Module):
             ShapeError: If the mixture has another number of axes or channels, or no samples.
         """
         config, length = self.config, mixture.shape[-1]
-        if mixture.ndim != 3 or mixture.shape[1] != config.audio_channels or not length:
-            raise ShapeError(
-                f"the mixture is {tuple(mixture.shape)}; Spleeter takes (batch, channels, time) "
-                f"with {config.audio_channels} channels and at least one sample"
-            )
+        require_mixture(mixture, "Spleeter", config.audio_channels)
         # Half precision is for the U-Nets' layers; spectra and masks need more.
         spectrum = self._spectrum(mixture.to(torch.promote_types(mixture.dtype, torch.float32)))
         magnitudes = self.magnitudes(spectrum[..., : config.bins].abs())

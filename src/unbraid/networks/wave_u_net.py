@@ -32,6 +32,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from unbraid.errors import ConfigError, ShapeError
+from unbraid.networks.mixture import require_mixture
 from unbraid.networks.ranges import out_of_range
 from unbraid.spec import ModelSpec
 
@@ -283,11 +284,7 @@ class WaveUNet(nn.Module):
     def _fitted(self, mixture: Tensor) -> Tensor:
         """The mixture at the length the layers take."""
         channels, segment, length = self.spec.channels, self.spec.segment, mixture.shape[-1]
-        if mixture.ndim != 3 or mixture.shape[1] != channels:
-            raise ShapeError(
-                f"the mixture is {tuple(mixture.shape)}; Wave-U-Net takes (batch, channels, time) "
-                f"with {channels} channels"
-            )
+        require_mixture(mixture, "Wave-U-Net", channels, least=0)
         if length > segment:
             raise ShapeError(
                 f"the mixture has {length} samples; Wave-U-Net takes at most {segment} at once, "

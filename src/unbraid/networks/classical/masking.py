@@ -19,7 +19,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from unbraid.dsp.stft import Padding, Stft
-from unbraid.errors import ConfigError, ShapeError
+from unbraid.errors import ConfigError
+from unbraid.networks.mixture import require_mixture
 from unbraid.networks.ranges import out_of_range
 from unbraid.spec import ModelSpec
 
@@ -138,11 +139,7 @@ class Method(nn.Module):
         Raises:
             ShapeError: If the mixture is no `(B, C, T)` with the configured channels and a sample.
         """
-        if mixture.ndim != 3 or mixture.shape[1] != self.config.audio_channels or not mixture.shape[2]:
-            raise ShapeError(
-                f"the mixture is {tuple(mixture.shape)}; this {self.config.METHOD} takes "
-                f"(batch, {self.config.audio_channels}, time) with one sample or more"
-            )
+        require_mixture(mixture, self.config.METHOD, self.config.audio_channels)
         samples = mixture.to(torch.promote_types(mixture.dtype, torch.float32))
         with torch.autocast(mixture.device.type, enabled=False):
             rows = [self._separated(row) for row in samples]

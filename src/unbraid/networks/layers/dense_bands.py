@@ -19,7 +19,6 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from unbraid.errors import ShapeError
 from unbraid.spec import ModelSpec
 
 if TYPE_CHECKING:
@@ -274,16 +273,3 @@ def spectral_spec(
     segment = frames * hop_length - 1
     longest = max(segment, _LONGEST * sample_rate)
     return ModelSpec(sources, sample_rate, channels, segment, longest=longest)
-
-
-def require_mixture(mixture: Tensor, channels: int, title: str) -> None:
-    """Make sure that there is something to separate.
-
-    Raises:
-        ShapeError: If the mixture has another number of axes or channels, or no samples.
-    """
-    if mixture.ndim != 3 or mixture.shape[1] != channels or not mixture.shape[2]:
-        raise ShapeError(
-            f"the mixture is {tuple(mixture.shape)}; {title} takes (batch, channels, time) "
-            f"with {channels} channels and at least one sample"
-        )

@@ -18,7 +18,8 @@ import torch
 from torch import nn
 
 from unbraid.dsp.stft import Stft
-from unbraid.errors import ConfigError, ShapeError
+from unbraid.errors import ConfigError
+from unbraid.networks.mixture import require_mixture
 from unbraid.networks.ranges import out_of_range
 from unbraid.spec import ModelSpec
 
@@ -209,11 +210,7 @@ def separate_magnitudes(
     Raises:
         ShapeError: If the mixture has another number of axes or channels, or no samples.
     """
-    if mixture.ndim != 3 or mixture.shape[1] != sizes.audio_channels or not mixture.shape[2]:
-        raise ShapeError(
-            f"the mixture is {tuple(mixture.shape)}; {sizes.title} takes (batch, channels, time) "
-            f"with {sizes.audio_channels} channels and at least one sample"
-        )
+    require_mixture(mixture, sizes.title, sizes.audio_channels)
     stft = sizes.stft
     spectrum = stft(mixture.to(torch.promote_types(dtype, torch.float32)))  # (B, C, F, N)
     magnitudes = spectrum.abs().permute(3, 0, 1, 2).contiguous()
