@@ -121,7 +121,7 @@ def spleeter() -> str:
     rows = [
         (
             song,
-            f"{row['snr_db']:.1f} dB",
+            f"{row['snr_db']:.1f} / {row['snr_in_segments_db']:.1f} dB",
             *(
                 " / ".join(f"{row['sdr_db'][kind][stem]:.2f}" for kind in kinds)
                 for stem in ("vocals", "accompaniment")
@@ -132,7 +132,7 @@ def spleeter() -> str:
     ]
     headings = (
         "song",
-        "SNR, at once",
+        "SNR, at once / in segments",
         *(f"{stem}: published / at once / in segments" for stem in ("vocals", "accompaniment")),
         "RTF, at once",
     )

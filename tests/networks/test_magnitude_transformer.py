@@ -237,7 +237,9 @@ def test_training_brings_estimates_to_their_sources(output):
 
 @pytest.mark.parametrize("shape", [(2, 100), (1, 1, 100), (1, 2, 2, 100), (1, 2, 0)])
 def test_another_shape_is_refused_with_the_one_that_works(shape):
-    with pytest.raises(ShapeError, match=r"takes \(batch, channels, time\) with 2 channels and at least one sample"):
+    with pytest.raises(
+        ShapeError, match=r"takes \(batch, channels, time\) with 2 channels and at least one sample"
+    ):
         small()(torch.zeros(shape))
 
 

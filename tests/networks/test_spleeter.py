@@ -10,6 +10,9 @@ import torch
 import signals
 from networks.tiny import TINY, lively
 from unbraid.config import structure
+from unbraid.engine.backends.eager import EagerBackend
+from unbraid.engine.plan import Plan
+from unbraid.engine.stream import Stream
 from unbraid.errors import ConfigError, ShapeError
 from unbraid.networks.spleeter import Activation, Config, Down, Spleeter, Up
 
@@ -38,7 +41,8 @@ def test_it_says_of_itself_what_the_engine_must_know():
     with torch.device("meta"):
         spec = Spleeter().spec
     assert spec.sources == ("vocals", "accompaniment")
-    assert (spec.sample_rate, spec.channels, spec.segment, spec.context) == (44100, 2, 508 * 1024, 0)
+    look = 512 * 1024
+    assert (spec.sample_rate, spec.channels, spec.segment, spec.context) == (44100, 2, 6 * look, look)
     assert spec.limit == 3600 * 44100
     assert not spec.levelled
 
@@ -98,13 +102,28 @@ def test_the_filter_gives_a_lone_source_the_lower_part_of_the_mixture(rng):
 
 
 @torch.no_grad()
-def test_a_segment_of_the_default_length_is_one_look_of_the_u_nets(rng):
+def test_a_u_net_looks_once_at_each_piece_and_never_at_silence(rng):
     network = small()
     looks = []
     network.stems[0].register_forward_hook(lambda _module, given, _answer: looks.append(given[0].shape[0]))
-    for length in (network.spec.segment, network.spec.segment + 1, 3 * network.spec.segment):
+    look, silence, hop = network.config.look, network.config.n_fft, network.config.hop_length
+    for length in (look - silence, look - silence + hop, 3 * look - silence):
         network(noise(rng, length))
-    assert looks == [1, 2, 3]
+        assert looks == [1] * (-(-(length + silence) // look))
+        looks.clear()
+    network(torch.cat([torch.zeros(1, 2, 2 * look).double(), noise(rng, look)], dim=-1))
+    assert looks == [1, 1]
+
+
+@pytest.mark.parametrize("extension", ["zeros", "average"])
+@pytest.mark.parametrize("looks", [0.3, 1, 4, 4.01, 9.7])
+@torch.no_grad()
+def test_segments_give_the_answer_for_the_whole_track(extension, looks, rng):
+    network = small(extension=extension).float()
+    mixture = noise(rng, int(looks * network.config.look)).float()[0]
+    stream = Stream(EagerBackend(network, network.spec), Plan.for_spec(network.spec, overlap=0))
+    estimates = torch.cat([stream.push(mixture), stream.finish()], dim=-1)
+    torch.testing.assert_close(estimates, network(mixture[None])[0], rtol=0, atol=1e-6)
 
 
 @torch.no_grad()

@@ -38,7 +38,7 @@ from unbraid.networks.ranges import out_of_range
 from unbraid.spec import ModelSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from torch import Tensor
 
@@ -57,6 +57,7 @@ _RANGES: Mapping[str, tuple[float, float]] = {
     "wiener_iters": (0, 100),
 }
 _MOST_LEVELS, _MOST_CHANNELS = 10, 16384
+_LOOKS = 4  # of the U-Nets in the core of a segment: more would save time and take memory
 _LONGEST = 3600  # seconds that may be read at once; the published program takes a whole track
 _KERNEL, _STRIDE = 5, 2
 _EPS = 1e-10  # what keeps silence from dividing by 0; as published
@@ -148,14 +149,14 @@ class Config:
             "frames and bins must be halved evenly by each width": self.frames % 2**levels
             or self.bins % 2**levels,
             "bins must be at most n_fft / 2": self.bins > self.n_fft // 2,
-            "frames must reach further than a single one": self.segment < 1,
+            "frames must reach further than a single one": self.frames * self.hop_length <= self.n_fft,
         }
         return [rule for rule, broken in faults.items() if broken]
 
     @property
-    def segment(self) -> int:
-        """Samples that fill the frames once; before them stands a frame of silence."""
-        return self.frames * self.hop_length - self.n_fft
+    def look(self) -> int:
+        """Samples from one look of the U-Nets to the next."""
+        return self.frames * self.hop_length
 
 
 class Norm(nn.Module):
@@ -282,8 +283,14 @@ class UNet(nn.Module):
 class Spleeter(nn.Module):
     """Separates a mixture into its sources, by masks for the lower part of its spectrogram.
 
-    Takes mixtures of any length; the U-Nets look at one piece of it after the other, and a segment of the
-    default length is exactly one.
+    Takes mixtures of any length; the U-Nets look at one piece of it after the other. A segment holds whole
+    looks, those at its edges for the sake of their neighbours::
+
+        |   look    |   look    |   look    |   look    |   look    |   look    |
+        |  context  |                     core                      |  context  |
+
+    So the U-Nets look at the pieces of the track that the published program looks at, and with an overlap of
+    0 its answer for the whole track comes out of segments, too.
 
     Args:
         config: Sizes and sources; None: those of the published model of two sources.
@@ -297,8 +304,9 @@ class Spleeter(nn.Module):
             sources=config.sources,
             sample_rate=config.sample_rate,
             channels=config.audio_channels,
-            segment=config.segment,
-            longest=max(config.segment, _LONGEST * config.sample_rate),
+            segment=(_LOOKS + 2) * config.look,
+            context=config.look,
+            longest=max((_LOOKS + 2) * config.look, _LONGEST * config.sample_rate),
         )
         self.stft = Stft(config.n_fft, config.hop_length, centred=False)
         self.stems = nn.ModuleList(UNet(config) for _ in config.sources)
@@ -329,13 +337,13 @@ class Spleeter(nn.Module):
         # Half precision is for the U-Nets' layers; spectra and masks need more.
         spectrum = self._spectrum(mixture.to(torch.promote_types(mixture.dtype, torch.float32)))
         magnitudes = self.magnitudes(spectrum[..., : config.bins].abs())
-        estimates = (
-            self._filtered(magnitudes, spectrum)
-            if config.wiener_iters
-            else self._masked(magnitudes, spectrum)
-        )
-        signals = self.stft.inverse(estimates.mT, config.n_fft + length)
-        return signals[..., config.n_fft :].to(mixture.dtype)
+        separated = self._filtered if config.wiener_iters else self._masked
+        # One by one: spectra of all sources at once would be the most memory there is.
+        signals = [
+            self.stft.inverse(estimate.mT, config.n_fft + length)[..., config.n_fft :]
+            for estimate in separated(magnitudes, spectrum)
+        ]
+        return torch.stack(signals, dim=1).to(mixture.dtype)
 
     def _spectrum(self, mixture: Tensor) -> Tensor:
         """Complex, `(B, C, N, F)`, of a frame of silence and then the mixture, to the frame of its last hop.
@@ -360,31 +368,37 @@ class Spleeter(nn.Module):
         Returns:
             `(B, S, C, N, F)`, in the precision of the mixture.
         """
-        frames, (batch, channels, count, bins) = self.config.frames, mixture.shape
+        frames, count = self.config.frames, mixture.shape[-2]
         padded = F.pad(mixture, (0, 0, 0, -count % frames))
-        pieces = padded.view(batch, channels, -1, frames, bins).transpose(1, 2)
-        x = pieces.flatten(0, 1).to(next(self.parameters()).dtype)  # (B · pieces, C, frames, F)
-        logits = torch.stack([stem(x) for stem in self.stems], dim=1).to(mixture.dtype)
-        shares = logits.softmax(1) if self.config.softmax else logits.sigmoid()
-        shares = shares.view(batch, -1, *shares.shape[1:]).movedim(1, 3)  # (B, S, C, pieces, frames, F)
-        return shares.flatten(3, 4)[..., :count, :] * mixture.unsqueeze(1)
+        shares = torch.cat([self._shares(piece) for piece in torch.split(padded, frames, dim=-2)], dim=-2)
+        return shares[..., :count, :] * mixture.unsqueeze(1)
 
-    def _masked(self, magnitudes: Tensor, mixture: Tensor) -> Tensor:
-        """Spectra `(B, S, C, N, F)` from magnitudes of the lower bins and the mixture's `(B, C, N, F)`."""
+    def _shares(self, piece: Tensor) -> Tensor:
+        """What part of each bin a source has, `(B, S, C, frames, F)`, in a piece `(B, C, frames, F)`."""
+        if not piece.any():  # of nothing any part is nothing
+            return piece.unsqueeze(1).expand(-1, len(self.stems), -1, -1, -1)
+        x = piece.to(next(self.parameters()).dtype)
+        logits = torch.stack([stem(x) for stem in self.stems], dim=1).to(piece.dtype)
+        return logits.softmax(1) if self.config.softmax else logits.sigmoid()
+
+    def _masked(self, magnitudes: Tensor, mixture: Tensor) -> Iterator[Tensor]:
+        """For each source `(B, C, N, F)`, from magnitudes of the lower bins and the mixture's spectrum."""
         powers = magnitudes.pow(self.config.exponent)
-        total = powers.sum(1, keepdim=True) + _EPS
-        masks = (powers + _EPS / len(self.config.sources)) / total
-        above = mixture.shape[-1] - masks.shape[-1]
-        if self.config.extension is Extension.ZEROS:
-            return F.pad(masks * mixture[..., :-above].unsqueeze(1), (0, above))
-        average = masks.mean(-1, keepdim=True).expand(*masks.shape[:-1], above)
-        return torch.cat([masks, average], -1) * mixture.unsqueeze(1)
+        total = powers.sum(1) + _EPS
+        above = mixture.shape[-1] - magnitudes.shape[-1]
+        for power in powers.unbind(1):
+            mask = (power + _EPS / len(self.config.sources)) / total
+            if self.config.extension is Extension.ZEROS:
+                yield F.pad(mask * mixture[..., :-above], (0, above))
+            else:
+                average = mask.mean(-1, keepdim=True).expand(*mask.shape[:-1], above)
+                yield torch.cat([mask, average], -1) * mixture
 
-    def _filtered(self, magnitudes: Tensor, mixture: Tensor) -> Tensor:
+    def _filtered(self, magnitudes: Tensor, mixture: Tensor) -> Iterator[Tensor]:
         """As `_masked`, by what the channels have in common."""
         wiener = WienerFilter(self.config.wiener_iters, softmask=True, eps=_WIENER_EPS)
         extended = F.pad(magnitudes, (0, mixture.shape[-1] - magnitudes.shape[-1]))
-        return wiener(extended.mT, mixture.mT).mT
+        yield from wiener(extended.mT, mixture.mT).mT.unbind(1)
 
 
 def _halving(source: int, target: int) -> nn.Conv2d:
