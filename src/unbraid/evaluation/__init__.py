@@ -1,0 +1,1 @@
+"""Models scored on songs with true stems, and what the field has published beside them."""
