@@ -10,6 +10,8 @@ import click
 from unbraid import errors
 from unbraid.cli.main import unbraid
 from unbraid.cli.pace import size
+from unbraid.evaluation.published import DATA, METRICS, all_rows
+from unbraid.evaluation.published import published as published_rows
 from unbraid.io.formats import FORMATS
 from unbraid.io.naming import SUFFIXES
 from unbraid.zoo.catalog import card, cards, families
@@ -116,6 +118,41 @@ def scores() -> str:
         for score in known.scores
     ]
     return table(("model", "dB", "metric", "measured on", "by"), rows)
+
+
+def published() -> str:
+    """What the field has published: a table per data set and metric, never two metrics in one."""
+    tables = sorted(
+        {(row.data, row.metric) for row in all_rows()},
+        key=lambda pair: (list(DATA).index(pair[0]), list(METRICS).index(pair[1])),
+    )
+    return "\n".join(_published(data, metric) for data, metric in tables)
+
+
+def _published(data: str, metric: str) -> str:
+    rows = published_rows(metric=metric, data=data, contaminated=True)
+    named = {stem for row in rows for stem in row.scores}
+    stems = [stem for stem in DATA[data].stems if stem in named]
+    cells = [
+        (
+            f"{row.model}{row.marks(data)}{f' (`{row.unbraid}`)' if row.unbraid else ''}",
+            *(_decibels(row.scores.get(stem)) for stem in stems),
+            _decibels(row.mean),
+            row.extra_data,
+            f"{row.source}. {row.remark}" if row.remark else row.source,
+        )
+        for row in rows
+    ]
+    known = METRICS[metric]
+    title = f"## {DATA[data].title}: {known.title}\n\n{known.statistic.capitalize()}.\n\n"
+    return title + table(("model", *stems, "mean", "extra data", "published in"), cells)
+
+
+def _decibels(value: float | None) -> str:
+    """As published, to the hundredth or finer."""
+    if value is None:
+        return ""
+    return f"{value:.2f}" if round(value, 2) == value else str(value)
 
 
 def formats() -> str:

@@ -16,7 +16,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 import facts
+from unbraid.metrics.aggregate import bootstrap, compare
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -139,6 +142,36 @@ def spleeter() -> str:
     return f"{facts.table(headings, rows)}\n{origin(benchmark)}\n"
 
 
+def bsseval() -> str:
+    """BSSEval beside museval: time, memory, agreement."""
+    benchmark = stored("bsseval")
+    found = benchmark["results"]
+    lengths = f"noise, {_minutes(found['minutes'])}", f"noise, {_minutes(4 * found['minutes'])}"
+    songs: dict[str, dict[str, Any]] = found.get("songs", {})
+    runs = [*((lengths[0], row) for row in found["noise"]), *songs.items()]
+    rows = [
+        (
+            name,
+            str(row["threads"]),
+            *(f"{row[whose]['seconds']:.1f} s" for whose in ("unbraid", "museval")),
+            f"{row['times_faster']:.1f}",
+            *(f"{row[whose]['peak_beyond_signals_mb']} MB" for whose in ("unbraid", "museval")),
+            f"{max(row['apart_db'].values()):.0e} dB",
+        )
+        for name, row in runs
+    ]
+    longer = found["four_times_longer"]
+    alone = f"{longer['seconds']:.1f} s", "–", "–", f"{longer['peak_beyond_signals_mb']} MB", "–", "–"
+    rows.insert(len(found["noise"]), (lengths[1], str(found["noise"][-1]["threads"]), *alone))
+    columns = ("threads", "Unbraid", "museval", "times faster", "memory, Unbraid", "memory, museval", "apart")
+    peak = max(row["unbraid"]["peak_mb"] for row in found["noise"])
+    return (
+        f"{facts.table(('', *columns), rows)}\n"
+        f"Memory is the peak beyond the signals themselves. With them, Unbraid's process held {peak} MB at "
+        f"{_minutes(found['minutes'])}.\n\n{origin(benchmark)}\n"
+    )
+
+
 def classical() -> str:
     """Methods without training and oracles: means over songs."""
     benchmark = stored("classical")
@@ -181,6 +214,57 @@ def sounds(source: str, figures: Mapping[str, str]) -> str:
     return f"{facts.table(('method', *figures.values()), rows)}\n{origin(benchmark)}\n"
 
 
+def flaws(headings: tuple[str, ...]) -> str:
+    """What some of the numbers say of each flaw."""
+    benchmark = stored("metrics")
+    rows = [
+        (flaw, *(_number(row[heading]) for heading in headings))
+        for flaw, row in benchmark["results"]["scores"].items()
+    ]
+    return f"{facts.table(('', *headings), rows)}\n{origin(benchmark)}\n"
+
+
+def symptoms() -> str:
+    """What each kind of separation shows without references, song by song."""
+    benchmark = stored("metrics")
+    songs = benchmark["results"]["symptoms"]
+    rows = [
+        (song, kind, *(_number(value, digits) for value, digits in zip(row.values(), (1, 2, 0), strict=True)))
+        for song, kinds in songs.items()
+        for kind, row in kinds.items()
+    ]
+    headings = next(iter(next(iter(songs.values())).values()))
+    return f"{facts.table(('song', '', *headings), rows)}\n{origin(benchmark)}\n"
+
+
+def significance() -> str:
+    """Two methods on few songs: how sure each number is, and their difference."""
+    benchmark = stored("classical")
+    songs = benchmark["results"].values()
+    names = ("repet", "repet_sim")
+    first, second = (torch.tensor([song[name]["vocals"] for song in songs]) for name in names)
+    found = compare(first, second, "mean")
+    intervals = [bootstrap(first, "mean"), bootstrap(second, "mean"), found.difference]
+    rows = [
+        (name, f"{interval.value:.2f}", f"{interval.low:.2f} to {interval.high:.2f}")
+        for name, interval in zip((*(f"`{name}`" for name in names), "difference"), intervals, strict=True)
+    ]
+    drawn = facts.table(("", "mean SDR of vocals, in dB", "95 % interval"), rows)
+    return (
+        f"{drawn}\n`{names[1]}` is better on {found.better} of {found.difference.tracks} songs; "
+        f"p = {found.p_value:.4g}.\n\n{origin(benchmark)}\n"
+    )
+
+
+def _number(value: float | str, digits: int = 1) -> str:
+    if isinstance(value, str):
+        return {"inf": "∞", "-inf": "-∞", "nan": "–"}[value]
+    return f"{round(value, digits) + 0:,.{digits}f}"  # no minus zero
+
+
+_RATIOS = ("SDR", "SI-SDR", "SD-SDR", "BSSEval SDR", "BSSEval ISR", "BSSEval SIR", "BSSEval SAR")
+_SPECTRA = ("log-WMSE", "multi-resolution STFT", "L1 frequency", "bleedless", "fullness")
+
 DRAWINGS: Mapping[str, Callable[[], str]] = {
     "summary": summary,
     "parity": parity,
@@ -188,6 +272,7 @@ DRAWINGS: Mapping[str, Callable[[], str]] = {
     "models": facts.models,
     "all-models": facts.all_models,
     "spleeter": spleeter,
+    "bsseval": bsseval,
     "classical": classical,
     "costs": costs,
     "agreement": agreement,
@@ -211,7 +296,12 @@ DRAWINGS: Mapping[str, Callable[[], str]] = {
             "phase_degrees": "phase error in degrees",
         },
     ),
+    "flaws-ratios": lambda: flaws(_RATIOS),
+    "flaws-spectra": lambda: flaws(_SPECTRA),
+    "symptoms": symptoms,
+    "significance": significance,
     "scores": facts.scores,
+    "published": facts.published,
     "formats": facts.formats,
     "suffixes": facts.suffixes,
     "exit-codes": facts.exit_codes,

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-from picture import COLOURS, INK, RANGE_DB, SILENCE, TARGET, WIDTH_INCHES, save
+from picture import TARGET
 from unbraid.dsp.stft import Stft
+from unbraid.plot.spectrogram import RANGE_DB
+from unbraid.plot.style import INK, LINES, PAPER_INCHES, compact_png, style
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     Picture: TypeAlias = npt.NDArray[np.float64]  # bins, frames
 
 RATE = 44100
+SILENCE = 1e-20  # energy
 N_FFT, HOP = 2048, 512
 # Of the excerpt, what is shown.
 HIGHS_SECONDS, BRANCHES_SECONDS, GAINS_SECONDS = (8.0, 15.0), (0.0, 4.0), (8.0, 10.5)
@@ -51,7 +53,7 @@ def draw(
     """
     vocals = {"true vocals": stems["vocals"], **estimates["vocals"]}
     drums = {"true drums": stems["drums"], **estimates["drums"]}
-    with mpl.rc_context({"font.size": 8, "axes.labelsize": 8, "xtick.labelsize": 7, "ytick.labelsize": 7}):
+    with style():
         figures = {
             "highs": spectrograms(vocals, ("true vocals", "Spleeter", "HT Demucs", "centre"), HIGHS_SECONDS),
             "branches": spectrograms(
@@ -71,7 +73,7 @@ def draw(
 
 def _saved(name: str, figure: Figure) -> Path:
     path = TARGET.with_name(f"sounds-{name}.png")
-    save(figure, path)
+    path.write_bytes(compact_png(figure, dpi=DPI))
     return path
 
 
@@ -125,7 +127,7 @@ def _levels(samples: Tensor) -> Picture:
 
 def _rows(count: int) -> tuple[Figure, list[Axes]]:
     layout = ConstrainedLayoutEngine(h_pad=0.02, w_pad=0.03, hspace=0.0)
-    figure = Figure(figsize=(WIDTH_INCHES, ROW_INCHES * count + 0.4), dpi=DPI, layout=layout)
+    figure = Figure(figsize=(PAPER_INCHES, ROW_INCHES * count + 0.4), layout=layout)
     return figure, list(figure.subplots(count, 1, sharex=True))
 
 
@@ -141,15 +143,15 @@ def _finished(figure: Figure, rows: Sequence[Axes], image: AxesImage, label: str
 def attack(signals: Mapping[str, Tensor], names: Sequence[str], hit: int) -> Figure:
     """How loud methods are just before and after a hit, beside the true stem."""
     layout = ConstrainedLayoutEngine(h_pad=0.02, w_pad=0.03)
-    figure = Figure(figsize=(WIDTH_INCHES, 2.6), dpi=DPI, layout=layout)
+    figure = Figure(figsize=(PAPER_INCHES, 2.6), layout=layout)
     axes = figure.subplots()
     before, after = (round(second * RATE) for second in ATTACK_SECONDS)
     time = 1000 * np.arange(-before, after) / RATE
     loudest = _envelope(signals["true drums"], hit - before, hit + after).max()
-    shown = {"true drums": "#222222", **dict(zip(names, list(COLOURS.values())[1:], strict=False))}
-    for name, colour in shown.items():
+    shown = {"true drums": ("#222222", "-"), **dict(zip(names, LINES, strict=False))}
+    for name, (colour, dashes) in shown.items():
         level = _envelope(signals[name], hit - before, hit + after) - loudest
-        axes.plot(time, level, color=colour, linewidth=0.9, label=name)
+        axes.plot(time, level, color=colour, linestyle=dashes, linewidth=0.9, label=name)
     axes.set(xlim=(time[0], time[-1]), ylim=(-RANGE_DB, 3), ylabel="level in dB")
     axes.set_xlabel("time in milliseconds, 0 where the hit begins")
     axes.legend(loc="lower right", frameon=False)

@@ -33,6 +33,7 @@ WORDS = {
     Stage.MEASURE: "measuring",
     Stage.SEPARATE: "separating",
     Stage.FINISH: "finishing",
+    Stage.SCORE: "scoring",
 }
 SHORT = 16  # columns up to so many letters are never broken: longer ones give way on a narrow terminal
 NOT_THE_NAME = 46  # columns of ": separating", a short bar, "100 %", "1:02:05 left" and what is between them
@@ -173,7 +174,9 @@ class Display:
     def __call__(self, event: Event) -> None:
         """Take one event of a stage."""
 
-    def batch(self, position: int, total: int, fraction: float, eta_seconds: float | None) -> None:
+    def batch(
+        self, position: int, total: int, fraction: float, eta_seconds: float | None, what: str = "file"
+    ) -> None:
         """Say where the whole batch is: at file `position` of `total`, from one, and how far in all."""
 
 
@@ -184,7 +187,7 @@ class Lines(Display):
         self._stage: tuple[str, Stage] | None = None
         self._tenth = 0
         self._said_at = 0.0
-        self._position = 0
+        self._position = ("", 0)
 
     def __call__(self, event: Event) -> None:
         """Write a line if the last one is old enough."""
@@ -200,13 +203,15 @@ class Lines(Display):
         said = ", ".join(detail for detail in details if detail)
         say(f"{event.name}: {WORDS[event.stage]}{f' ({said})' if said else ''}")
 
-    def batch(self, position: int, total: int, fraction: float, eta_seconds: float | None) -> None:
+    def batch(
+        self, position: int, total: int, fraction: float, eta_seconds: float | None, what: str = "file"
+    ) -> None:
         """One line for each file."""
-        if position != self._position:
-            self._position = position
+        if (what, position) != self._position:
+            self._position = (what, position)
             left = _left(eta_seconds)
             so_far = f" ({100 * fraction:.0f} % of all, {left})" if left else ""
-            say(f"file {position} of {total}{so_far}")
+            say(f"{what} {position} of {total}{so_far}")
 
 
 class Bars(Display):
@@ -251,11 +256,13 @@ class Bars(Display):
             visible=True,
         )
 
-    def batch(self, position: int, total: int, fraction: float, eta_seconds: float | None) -> None:
+    def batch(
+        self, position: int, total: int, fraction: float, eta_seconds: float | None, what: str = "file"
+    ) -> None:
         """Move the lower bar."""
         self._bars.update(
             self._batch,
-            description=printable(f"file {position} of {total}"),
+            description=printable(f"{what} {position} of {total}"),
             completed=fraction,
             total=1.0,
             left=_left(eta_seconds),

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 COMMANDS: Mapping[str, str] = {
     "separate": "unbraid.cli.separate:separate",
+    "compare": "unbraid.cli.compare:compare",
+    "evaluate": "unbraid.cli.evaluate:evaluate",
+    "plot": "unbraid.cli.plot:plot",
     "models": "unbraid.cli.models:models",
     "info": "unbraid.cli.info:info",
     "doctor": "unbraid.cli.doctor:doctor",

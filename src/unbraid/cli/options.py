@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 import re
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import click
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from click import Context, Parameter
 
@@ -22,6 +22,22 @@ SETTINGS: dict[str, Any] = {
     "max_content_width": 100,
 }
 _TIME = re.compile(r"(?:(\d{1,9}):)??(?:(\d{1,9}):)?(\d{1,9}(?:\.\d{0,9})?)", re.ASCII)
+
+
+class GroupedCommand(click.Command):
+    """A command whose help lists its options under headings."""
+
+    groups: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write one section per group."""
+        options = [option for option in self.get_params(ctx) if isinstance(option, click.Option)]
+        grouped = {name for names in self.groups.values() for name in names}
+        others = tuple(option.name for option in options if option.name not in grouped)
+        for heading, names in {**self.groups, "Help": others}.items():
+            records = [option.get_help_record(ctx) for option in options if option.name in names]
+            with formatter.section(heading):
+                formatter.write_dl([record for record in records if record])
 
 
 def parse_time(text: str) -> float:

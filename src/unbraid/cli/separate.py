@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from unbraid.cli.demucs import demucs_options
-from unbraid.cli.options import SETTINGS, flag, parse_time, require_finite
+from unbraid.cli.options import SETTINGS, GroupedCommand, flag, parse_time, require_finite
 from unbraid.io.formats import FORMATS
 
 GROUPS = {
@@ -23,22 +23,14 @@ GROUPS = {
 }  # fmt: skip
 
 
-class GroupedCommand(click.Command):
-    """A command whose help lists its options under the headings of `GROUPS`."""
+class Separate(GroupedCommand):
+    """A command with the groups above."""
 
-    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write one section per group."""
-        options = [option for option in self.get_params(ctx) if isinstance(option, click.Option)]
-        grouped = {name for names in GROUPS.values() for name in names}
-        others = tuple(option.name for option in options if option.name not in grouped)
-        for heading, names in {**GROUPS, "Help": others}.items():
-            records = [option.get_help_record(ctx) for option in options if option.name in names]
-            with formatter.section(heading):
-                formatter.write_dl([record for record in records if record])
+    groups = GROUPS
 
 
 @click.command(
-    cls=GroupedCommand,
+    cls=Separate,
     context_settings=SETTINGS,
     epilog="""\b
 Examples:

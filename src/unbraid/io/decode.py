@@ -108,7 +108,7 @@ def _by_ffmpeg(info: AudioInfo) -> Iterator[Array]:
     import av
 
     position = 0
-    with audio_stream(info.path) as (container, stream):
+    with audio_stream(info.path, info.stream) as (container, stream):
         end = _end(info, stream, container.metadata)
         # Interleaved, because PyAV miscounts the planes of a planar frame of eight channels.
         resampler = av.AudioResampler(format="flt")

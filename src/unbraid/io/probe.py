@@ -53,6 +53,7 @@ class AudioInfo:
         cover: The picture's file as it is.
         duration_seconds: As the container says, which may be rounded; None where it says nothing.
         by_sndfile: Whether libsndfile decodes it; FFmpeg decodes the others.
+        stream: Which of the file's audio streams it is, from 0.
     """
 
     path: Path
@@ -67,24 +68,26 @@ class AudioInfo:
     cover: bytes | None = field(default=None, repr=False)
     duration_seconds: float | None = None
     by_sndfile: bool = False
+    stream: int = 0
 
 
-def probe(path: str | Path) -> AudioInfo:
+def probe(path: str | Path, *, stream: int = 0) -> AudioInfo:
     """What a file holds, without decoding it.
 
     Args:
         path: A file of any format that libsndfile or FFmpeg reads, video included.
+        stream: Which of its audio streams, from 0; the stems of a `.stem.mp4` are streams of one file.
 
     Returns:
-        Facts of its first audio stream.
+        Facts of that stream.
 
     Raises:
-        AudioError: If there is no such file, or no audio in it.
+        AudioError: If there is no such file, or no such audio in it.
         MachineError: If it may not be read.
     """
     path = Path(path)
-    with audio_stream(path) as (container, stream):
-        info = _described(path, container, stream)
+    with audio_stream(path, stream) as (container, found):
+        info = _described(path, container, found, stream)
     if _is_for_sndfile(info):
         info = _measured(info)
     if info.length == 0:
@@ -93,13 +96,13 @@ def probe(path: str | Path) -> AudioInfo:
 
 
 @contextmanager
-def audio_stream(path: Path) -> Iterator[tuple[InputContainer, AudioStream]]:
-    """A file opened by FFmpeg, and its first audio stream.
+def audio_stream(path: Path, index: int = 0) -> Iterator[tuple[InputContainer, AudioStream]]:
+    """A file opened by FFmpeg, and one of its audio streams.
 
     Nothing but the file itself is opened: a playlist cannot lead to other files or to the network.
 
     Raises:
-        AudioError: If there is no such file, or no audio in it.
+        AudioError: If there is no such file, or no such audio in it.
         MachineError: If it may not be read.
     """
     import av
@@ -115,7 +118,10 @@ def audio_stream(path: Path) -> Iterator[tuple[InputContainer, AudioStream]]:
         with container:
             if not container.streams.audio:
                 raise AudioError(f"{path.name} holds no audio; its streams are {_kinds(container)}")
-            stream = container.streams.audio[0]
+            if index >= len(container.streams.audio):
+                count = len(container.streams.audio)
+                raise AudioError(f"{path.name} has audio streams 0 to {count - 1}; {index} was asked for")
+            stream = container.streams.audio[index]
             if stream.codec_context is None:  # no decoder has such a format
                 raise AudioError(f"{path.name} holds audio of an unknown codec; convert it to wav or flac")
             yield container, stream
@@ -184,7 +190,7 @@ def _kinds(container: InputContainer) -> str:
     return ", ".join(stream.type for stream in container.streams) or "none"
 
 
-def _described(path: Path, container: InputContainer, stream: AudioStream) -> AudioInfo:
+def _described(path: Path, container: InputContainer, stream: AudioStream, index: int) -> AudioInfo:
     """What FFmpeg knows of the stream."""
     context = stream.codec_context
     codec = context.codec.canonical_name
@@ -204,6 +210,7 @@ def _described(path: Path, container: InputContainer, stream: AudioStream) -> Au
         tags=known_tags(container.metadata, stream.metadata),
         cover=_cover(container),
         duration_seconds=_seconds(container, stream),
+        stream=index,
     )
 
 
