@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from unbraid.networks.inner import Inner
+
 # Least and greatest: far beyond the published models, and small enough that no file can claim a network that
 # takes minutes to lay out or fills the memory.
 _RANGES: Mapping[str, tuple[float, float]] = {
@@ -281,18 +283,22 @@ class Demucs(nn.Module):
         Raises:
             ShapeError: If the mixture has another number of axes or channels, or no samples.
         """
+        return self.around(self.inner, mixture)
+
+    def around(self, inner: Inner, mixture: Tensor) -> Tensor:
+        """Estimates, with the layers run by `inner`; levels and filters are here."""
         require_mixture(mixture, "Demucs", self.config.audio_channels)
         # Half precision is for the layers; levels and filters need float32 at least.
         signal = mixture.to(torch.promote_types(self._dtype, torch.float32))
         if self.config.normalized:
             mean, deviation = _level(signal)
-            estimates = self._estimates((signal - mean) / (deviation + _EPSILON)) * deviation + mean
+            estimates = self._estimates(inner, (signal - mean) / (deviation + _EPSILON)) * deviation + mean
         else:
-            estimates = self._estimates(signal / self.config.divisor)
+            estimates = self._estimates(inner, signal / self.config.divisor)
         estimates = estimates.reshape(len(mixture), len(self.config.sources), *mixture.shape[1:])
         return estimates.to(mixture.dtype)
 
-    def _estimates(self, signal: Tensor) -> Tensor:
+    def _estimates(self, inner: Inner, signal: Tensor) -> Tensor:
         """From a mixture at the level of the layers, any length, to `(B, S·C, T)`."""
         length, context = signal.shape[-1], self.spec.context
         lack = self.spec.accepted_length(length) - length
@@ -300,12 +306,12 @@ class Demucs(nn.Module):
         x = F.pad(signal, (left, right))
         if self.config.oversampled:
             x = upsample(x)
-        x = self._separated(x.to(self._dtype)).to(signal.dtype)
+        x = inner(x.to(self._dtype))[0].to(signal.dtype)
         if self.config.oversampled:
             x = downsample(x)
         return F.pad(x, (context - left, context - right))  # fewer than no zeros: samples are cut
 
-    def _separated(self, x: Tensor) -> Tensor:
+    def inner(self, x: Tensor) -> tuple[Tensor]:
         """From `(B, C, T)` to `(B, S·C, T)`; fewer steps where convolutions are not padded."""
         skips: list[Tensor] = []
         for encoder in self.encoder:
@@ -316,7 +322,7 @@ class Demucs(nn.Module):
         for decoder in self.decoder:
             x = x + _middle(skips.pop(), x.shape[-1])
             x = decoder(x)
-        return x
+        return (x,)
 
     @property
     def _dtype(self) -> torch.dtype:

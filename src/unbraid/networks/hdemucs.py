@@ -44,6 +44,8 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from unbraid.networks.inner import Inner
+
 # Least and greatest: far beyond the published models, and small enough that no file can claim a network that
 # takes minutes to lay out or fills the memory.
 _RANGES: Mapping[str, tuple[float, float]] = {
@@ -307,13 +309,14 @@ class HDemucs(nn.Module):
         Raises:
             ShapeError: If the mixture has another number of axes or channels, or no samples.
         """
-        channels = self.config.audio_channels
-        require_mixture(mixture, "Hybrid Demucs", channels)
+        return self.around(self.inner, mixture)
+
+    def around(self, inner: Inner, mixture: Tensor) -> Tensor:
+        """Estimates, with the layers run by `inner`; spectra, levels and the filter are here."""
+        require_mixture(mixture, "Hybrid Demucs", self.config.audio_channels)
         sources, dtype = len(self.config.sources), next(self.parameters()).dtype
         filtered = self._filtered if self._rounds else None
-        estimates = separate_in_both(
-            self._separated, mixture, self.spectrum, sources, dtype, filtered=filtered
-        )
+        estimates = separate_in_both(inner, mixture, self.spectrum, sources, dtype, filtered=filtered)
         return estimates.to(mixture.dtype)
 
     @property
@@ -328,7 +331,7 @@ class HDemucs(nn.Module):
         wiener = WienerFilter(self._rounds, residual=self.config.wiener_residual, window=_WINDOW)
         return wiener(magnitudes, mixture)[:, : len(self.config.sources)]
 
-    def _separated(self, x: Tensor, xt: Tensor) -> tuple[Tensor, Tensor]:
+    def inner(self, x: Tensor, xt: Tensor) -> tuple[Tensor, Tensor]:
         """From features of the mixture, `(B, 2C, F, N)` and `(B, C, T)`, to those of all sources."""
         meeting = self.config.meeting
         skips: list[tuple[Tensor, Tensor]] = []

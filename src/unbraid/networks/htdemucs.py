@@ -44,6 +44,8 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from unbraid.networks.inner import Inner
+
 # Least and greatest: far beyond the published models, and small enough that no file can claim a network that
 # takes minutes to lay out or fills the memory.
 _RANGES: Mapping[str, tuple[float, float]] = {
@@ -340,12 +342,15 @@ class HTDemucs(nn.Module):
         Raises:
             ShapeError: If the mixture has another number of axes or channels, or is too long.
         """
+        return self.around(self.inner, mixture)
+
+    def around(self, inner: Inner, mixture: Tensor) -> Tensor:
+        """Estimates, with the layers run by `inner`; spectra and levels are made here."""
         signal, dtype = self._fitted(mixture), self.freq_emb.embedding.weight.dtype
-        sources = len(self.config.sources)
-        estimates = separate_in_both(self._separated, signal, self.spectrum, sources, dtype)
+        estimates = separate_in_both(inner, signal, self.spectrum, len(self.config.sources), dtype)
         return estimates[..., : mixture.shape[-1]].to(mixture.dtype)
 
-    def _separated(self, x: Tensor, xt: Tensor) -> tuple[Tensor, Tensor]:
+    def inner(self, x: Tensor, xt: Tensor) -> tuple[Tensor, Tensor]:
         """From features of the mixture, `(B, 2C, F, N)` and `(B, C, T)`, to those of all sources."""
         skips: list[tuple[Tensor, Tensor]] = []
         lengths: list[int] = []

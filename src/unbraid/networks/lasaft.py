@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from unbraid.networks.inner import Inner
+
 FREE_FIELDS = frozenset({"sources", "trimmed_frames"})
 
 # Least and greatest: far beyond the published models, and small enough that no file can claim a network that
@@ -314,15 +316,23 @@ class LaSAFT(nn.Module):
         Raises:
             ShapeError: If the mixture has another number of axes or channels, or is too long.
         """
+        return self.around(self.inner, mixture)
+
+    def around(self, inner: Inner, mixture: Tensor) -> Tensor:
+        """Estimates, with the layers run by `inner`; spectra are made here."""
         dtype, length = self.embedding.weight.dtype, mixture.shape[-1]
         signal = self._fitted(mixture).to(torch.promote_types(dtype, torch.float32))
         spectrum = self.stft(signal).mT  # (B, C, N, F)
         features = torch.cat([spectrum.real, spectrum.imag], dim=1)
         estimates = []
-        for parts in self.separated(features.to(dtype)).unbind(1):
+        for parts in inner(features.to(dtype))[0].unbind(1):
             real, imaginary = parts.to(signal.dtype).mT.chunk(2, dim=1)  # (B, C, F, N)
             estimates.append(self.stft.inverse(torch.complex(real, imaginary), length))
         return torch.stack(estimates, dim=1).to(mixture.dtype)
+
+    def inner(self, features: Tensor) -> tuple[Tensor]:
+        """Features of the sources, as the only value."""
+        return (self.separated(features),)
 
     def separated(self, features: Tensor) -> Tensor:
         """The network itself.

@@ -51,6 +51,8 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from unbraid.networks.inner import Inner
+
 # Fields that say how magnitudes are used, and change no weight.
 FREE_FIELDS = frozenset({"sources", "frames", "above", "iterations"})
 
@@ -336,6 +338,10 @@ class MagnitudeTransformer(nn.Module):
         Raises:
             ShapeError: If the mixture has another number of axes or channels, or no sample.
         """
+        return self.around(self.inner, mixture)
+
+    def around(self, inner: Inner, mixture: Tensor) -> Tensor:
+        """Estimates, with the layers run by `inner`; spectra and the filter are here."""
         self._check(mixture)
         length, hop, step = mixture.shape[-1], self.config.hop_length, 2 ** len(self.config.widths)
         frames = -(-(-(-length // hop) + 1) // step) * step
@@ -343,9 +349,13 @@ class MagnitudeTransformer(nn.Module):
         signal = mixture.to(torch.promote_types(mixture.dtype, torch.float32))
         spectrum = self.stft(F.pad(signal, (0, (frames - 1) * hop - length)))
         magnitude = spectrum.abs()
-        estimates = self.magnitudes(magnitude[..., : self.config.bins, :])
+        (estimates,) = inner(magnitude[..., : self.config.bins, :])
         filtered = self.filter(self._extended(estimates, magnitude), spectrum)
         return self.stft.inverse(filtered, length).to(mixture.dtype)
+
+    def inner(self, mixture: Tensor) -> tuple[Tensor]:
+        """Magnitudes of the sources, as the only value."""
+        return (self.magnitudes(mixture),)
 
     def magnitudes(self, mixture: Tensor) -> Tensor:
         """The network proper: magnitudes of the sources in the lowest bins.

@@ -20,7 +20,8 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import nn
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from torch import Tensor
+
+    from unbraid.networks.inner import Inner
 
 # Least and greatest: far beyond the published models, and small enough that no file can claim a network that
 # takes minutes to lay out or fills the memory.
@@ -198,7 +201,7 @@ class TargetNetwork(nn.Module):
         )
         self.final_conv = nn.Sequential(nn.Conv2d(widths[0], features, 1))
 
-    def forward(self, signal: Tensor, context: int) -> Tensor:
+    def forward(self, signal: Tensor, context: int, inner: Inner | None = None) -> Tensor:
         """The estimate of a mixture of any length.
 
         A segment's first and last half of a frame know only what lies on one side of them. Segments overlap
@@ -210,6 +213,7 @@ class TargetNetwork(nn.Module):
         Args:
             signal: The mixture `(B, C, T)`, in float32 or float64.
             context: How many samples at each end of the whole are not needed; at least half a frame.
+            inner: Runs the layers, as `inner` does; None: they run here.
 
         Returns:
             Same shape.
@@ -218,26 +222,30 @@ class TargetNetwork(nn.Module):
         count = max(1, -(-(length - context - self.edge) // step))
         padded = F.pad(signal, (0, max(0, (count - 1) * step + self.segment - length)))
         pieces = [
-            self._estimate(padded[..., start : start + self.segment])
+            self._estimate(padded[..., start : start + self.segment], inner or self.inner)
             for start in range(0, count * step, step)
         ]
         kept = [piece[..., self.edge : self.edge + step] for piece in pieces]
         whole = torch.cat([pieces[0][..., : self.edge], *kept, pieces[-1][..., -self.edge :]], dim=-1)
         return F.pad(whole, (0, max(0, length - whole.shape[-1])))[..., :length]
 
-    def _estimate(self, signal: Tensor) -> Tensor:
+    def _estimate(self, signal: Tensor, inner: Inner) -> Tensor:
         """The estimate of one segment, same shape."""
         spectrum = torch.view_as_real(self.stft(signal)[..., : self.bins, :])  # (B, C, F, N, 2)
         features = spectrum.movedim(-1, 2).flatten(1, 2)
         features[..., : self.low_cut, :] = 0
         features = features.to(next(self.parameters()).dtype)
-        heard = self.separate(features)
+        (heard,) = inner(features)
         if self.denoise:
-            heard = 0.5 * (heard - self.separate(-features))
+            heard = 0.5 * (heard - inner(-features)[0])
         parts = heard.to(signal.dtype).view(len(heard), -1, 2, *heard.shape[2:]).movedim(2, -1)
         above = self.stft.n_fft // 2 + 1 - self.bins
         spectrum = F.pad(torch.view_as_complex(parts.contiguous()), (0, 0, 0, above))
         return self.stft.inverse(spectrum, signal.shape[-1])
+
+    def inner(self, features: Tensor) -> tuple[Tensor]:
+        """The layers; see `separate`."""
+        return (self.separate(features),)
 
     def separate(self, features: Tensor) -> Tensor:
         """The source's spectrum from the mixture's: the network without what is around it.
@@ -335,14 +343,28 @@ class MDXNet(nn.Module):
         Raises:
             ShapeError: If the mixture has another number of axes or channels, or no samples.
         """
+        return self.around(self.inner, mixture)
+
+    def around(self, inner: Inner, mixture: Tensor) -> Tensor:
+        """Estimates, with the layers run by `inner`; spectra and the mixer are here."""
         require_mixture(mixture, "MDX-Net", self.config.audio_channels)
         # Half precision is for the layers; spectra need float32 at least.
         dtype = next(self.parameters()).dtype
         signal = mixture.to(torch.promote_types(dtype, torch.float32))
-        estimates = torch.stack([target(signal, self.spec.context) for target in self.targets], dim=1)
+        estimates = torch.stack(
+            [
+                target(signal, self.spec.context, partial(inner, target=index))
+                for index, target in enumerate(self.targets)
+            ],
+            dim=1,
+        )
         if self.mixer is not None:
             estimates = self.mixer(estimates, signal)
         if self.config.rest:
             left = signal - self.config.compensate * estimates.sum(1)
             estimates = torch.cat([estimates, left[:, None]], dim=1)
         return estimates.to(mixture.dtype)
+
+    def inner(self, features: Tensor, *, target: int) -> tuple[Tensor]:
+        """The spectrum of one target's source from the mixture's, both `(B, 2C, F, N)`."""
+        return cast("TargetNetwork", self.targets[target]).inner(features)

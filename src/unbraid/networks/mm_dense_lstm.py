@@ -45,6 +45,8 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from unbraid.networks.inner import Inner
+
 FREE_FIELDS = frozenset({"sources", "iterations", "frames"})
 
 # Least and greatest: far beyond the published model, and small enough that no file can claim a network that
@@ -259,12 +261,20 @@ class MMDenseLSTM(nn.Module):
         Raises:
             ShapeError: If the mixture has another number of axes or channels, or no samples.
         """
+        return self.around(self.inner, mixture)
+
+    def around(self, inner: Inner, mixture: Tensor) -> Tensor:
+        """Estimates, with the layers run by `inner`; spectra and the filter are here."""
         config = self.config
         require_mixture(mixture, "MMDenseLSTM", config.audio_channels)
         # A single source would get all of the mixture by the filter.
         wiener = WienerFilter(0 if self.training or len(config.sources) == 1 else config.iterations)
         dtype = self.targets[0].get_parameter("gate.weight").dtype
-        return separate_magnitudes(self.separated, mixture, self.stft, wiener, dtype)
+        return separate_magnitudes(inner, mixture, self.stft, wiener, dtype)
+
+    def inner(self, magnitudes: Tensor) -> tuple[Tensor]:
+        """Magnitudes of the sources, as the only value."""
+        return (self.separated(magnitudes),)
 
     def separated(self, magnitudes: Tensor) -> Tensor:
         """Magnitudes of all sources `(B, S, C, N, F)` from those of the mixture, `(B, C, N, F)`."""

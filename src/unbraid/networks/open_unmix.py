@@ -29,6 +29,8 @@ from unbraid.networks.layers.unmix import Sizes, UnmixTarget, separate_magnitude
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from unbraid.networks.inner import Inner
+
 FREE_FIELDS = unmix.FREE_FIELDS | {"residual"}
 RESIDUAL = "residual"  # name of the source that is made of what the others leave
 
@@ -92,8 +94,16 @@ class OpenUnmix(nn.Module):
         Raises:
             ShapeError: If the mixture has another number of axes or channels, or no samples.
         """
+        return self.around(self.inner, mixture)
+
+    def around(self, inner: Inner, mixture: Tensor) -> Tensor:
+        """Estimates, with the layers run by `inner`; spectra and the filter are here."""
         dtype = next(self.parameters()).dtype
-        return separate_magnitudes(self.masks, mixture, self.config, self.config.wiener, dtype)
+        return separate_magnitudes(inner, mixture, self.config, self.config.wiener, dtype)
+
+    def inner(self, magnitudes: Tensor) -> tuple[Tensor]:
+        """The masks, as the only value."""
+        return (self.masks(magnitudes),)
 
     def masks(self, magnitudes: Tensor) -> Tensor:
         """What to multiply the mixture's magnitudes with: `(S, N, B, C, F)` for magnitudes `(N, B, C, F)`."""

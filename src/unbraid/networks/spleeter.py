@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from unbraid.networks.inner import Inner
+
 # What is no property of the weights; the U-Nets are told nothing of it.
 FREE_FIELDS = frozenset({"frames", "bins", "exponent", "extension", "wiener_iters"})
 # Least and greatest: far beyond the published models, and small enough that no file can claim a network that
@@ -332,11 +334,15 @@ class Spleeter(nn.Module):
         Raises:
             ShapeError: If the mixture has another number of axes or channels, or no samples.
         """
+        return self.around(self.inner, mixture)
+
+    def around(self, inner: Inner, mixture: Tensor) -> Tensor:
+        """Estimates, with the U-Nets run by `inner`; spectra and masks are made here."""
         config, length = self.config, mixture.shape[-1]
         require_mixture(mixture, "Spleeter", config.audio_channels)
         # Half precision is for the U-Nets' layers; spectra and masks need more.
         spectrum = self._spectrum(mixture.to(torch.promote_types(mixture.dtype, torch.float32)))
-        magnitudes = self.magnitudes(spectrum[..., : config.bins].abs())
+        magnitudes = self.magnitudes(spectrum[..., : config.bins].abs(), inner)
         separated = self._filtered if config.wiener_iters else self._masked
         # One by one: spectra of all sources at once would be the most memory there is.
         signals = [
@@ -359,27 +365,34 @@ class Spleeter(nn.Module):
         behind = (frames - 1) * hop - mixture.shape[-1]
         return self.stft(F.pad(mixture, (n_fft, behind))).mT
 
-    def magnitudes(self, mixture: Tensor) -> Tensor:
+    def magnitudes(self, mixture: Tensor, inner: Inner | None = None) -> Tensor:
         """Magnitudes of the sources, as the U-Nets hear them: the network without its transforms.
 
         Args:
             mixture: Magnitudes, `(B, C, N, F)`, of as many bins as the configuration says.
+            inner: Runs the U-Nets; None: they run here.
 
         Returns:
             `(B, S, C, N, F)`, in the precision of the mixture.
         """
         frames, count = self.config.frames, mixture.shape[-2]
         padded = F.pad(mixture, (0, 0, 0, -count % frames))
-        shares = torch.cat([self._shares(piece) for piece in torch.split(padded, frames, dim=-2)], dim=-2)
+        shares = torch.cat(
+            [self._shares(inner or self.inner, piece) for piece in torch.split(padded, frames, dim=-2)],
+            dim=-2,
+        )
         return shares[..., :count, :] * mixture.unsqueeze(1)
 
-    def _shares(self, piece: Tensor) -> Tensor:
+    def _shares(self, inner: Inner, piece: Tensor) -> Tensor:
         """What part of each bin a source has, `(B, S, C, frames, F)`, in a piece `(B, C, frames, F)`."""
         if not piece.any():  # of nothing any part is nothing
             return piece.unsqueeze(1).expand(-1, len(self.stems), -1, -1, -1)
-        x = piece.to(next(self.parameters()).dtype)
-        logits = torch.stack([stem(x) for stem in self.stems], dim=1).to(piece.dtype)
+        logits = inner(piece.to(next(self.parameters()).dtype))[0].to(piece.dtype)
         return logits.softmax(1) if self.config.softmax else logits.sigmoid()
+
+    def inner(self, piece: Tensor) -> tuple[Tensor]:
+        """Logits of all sources `(B, S, C, N, F)`, from one look's magnitudes `(B, C, N, F)`."""
+        return (torch.stack([stem(piece) for stem in self.stems], dim=1),)
 
     def _masked(self, magnitudes: Tensor, mixture: Tensor) -> Iterator[Tensor]:
         """For each source `(B, C, N, F)`, from magnitudes of the lower bins and the mixture's spectrum."""

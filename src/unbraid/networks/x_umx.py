@@ -29,6 +29,8 @@ from unbraid.networks.layers.unmix import Sizes, UnmixTarget, separate_magnitude
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from unbraid.networks.inner import Inner
+
 FREE_FIELDS = unmix.FREE_FIELDS
 _EPS = 2.0**-52  # norbert's: the rounding step of float64
 
@@ -73,10 +75,18 @@ class XUMX(nn.Module):
         Raises:
             ShapeError: If the mixture has another number of axes or channels, or no samples.
         """
+        return self.around(self.inner, mixture)
+
+    def around(self, inner: Inner, mixture: Tensor) -> Tensor:
+        """Estimates, with the layers run by `inner`; spectra and the filter are here."""
         config, dtype = self.config, next(self.parameters()).dtype
         iterations = config.iterations if len(config.sources) > 1 else 0
         wiener = WienerFilter(iterations, softmask=config.softmask, window=config.wiener_window, eps=_EPS)
-        return separate_magnitudes(self.masks, mixture, config, wiener, dtype)
+        return separate_magnitudes(inner, mixture, config, wiener, dtype)
+
+    def inner(self, magnitudes: Tensor) -> tuple[Tensor]:
+        """The masks, as the only value."""
+        return (self.masks(magnitudes),)
 
     def masks(self, magnitudes: Tensor) -> Tensor:
         """What to multiply the mixture's magnitudes with: `(S, N, B, C, F)` for magnitudes `(N, B, C, F)`."""

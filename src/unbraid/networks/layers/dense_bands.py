@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from unbraid.dsp.stft import Stft
     from unbraid.dsp.wiener import WienerFilter
+    from unbraid.networks.inner import Inner
 
 _LONGEST = 3600  # seconds that may be given at once, which is what the published program does with a track
 
@@ -236,7 +237,7 @@ class DenseBands(nn.Module):
 
 
 def separate_magnitudes(
-    separated: Callable[[Tensor], Tensor],
+    separated: Inner,
     mixture: Tensor,
     stft: Stft,
     wiener: WienerFilter,
@@ -247,7 +248,8 @@ def separate_magnitudes(
     Half precision is for the networks' layers; spectra and the filter need float32 at least.
 
     Args:
-        separated: From the mixture's magnitudes `(B, C, N, F)` to those of all sources, `(B, S, C, N, F)`.
+        separated: From the mixture's magnitudes `(B, C, N, F)` to those of all sources, `(B, S, C, N, F)`,
+            its only value.
         mixture: `(B, C, T)`.
         stft: From signals to spectra.
         wiener: The filter.
@@ -257,7 +259,7 @@ def separate_magnitudes(
         `(B, S, C, T)`.
     """
     spectrum = stft(mixture.to(torch.promote_types(dtype, torch.float32)))  # (B, C, F, N)
-    magnitudes = separated(spectrum.abs().mT.contiguous())
+    (magnitudes,) = separated(spectrum.abs().mT.contiguous())
     spectra = wiener(magnitudes.mT, spectrum)
     signals = [stft.inverse(source, mixture.shape[-1]) for source in spectra.unbind(1)]
     return torch.stack(signals, dim=1).to(mixture.dtype)

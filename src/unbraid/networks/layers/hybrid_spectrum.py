@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from unbraid.networks.inner import Inner
+
 
 @dataclass(frozen=True, slots=True)
 class HopSpectrum:
@@ -101,7 +103,7 @@ class HopSpectrum:
 
 
 def separate_in_both(
-    separate: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]],
+    separate: Inner,
     signal: Tensor,
     spectrum: HopSpectrum,
     sources: int,

@@ -24,11 +24,12 @@ from unbraid.networks.ranges import out_of_range
 from unbraid.spec import ModelSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from torch import Tensor
 
     from unbraid.dsp.wiener import WienerFilter
+    from unbraid.networks.inner import Inner
 
 # Least and greatest: far beyond the published models, and small enough that no file can claim a network that
 # takes minutes to lay out or fills the memory.
@@ -190,7 +191,7 @@ class UnmixTarget(nn.Module):
 
 
 def separate_magnitudes(
-    masks: Callable[[Tensor], Tensor], mixture: Tensor, sizes: Sizes, wiener: WienerFilter, dtype: torch.dtype
+    masks: Inner, mixture: Tensor, sizes: Sizes, wiener: WienerFilter, dtype: torch.dtype
 ) -> Tensor:
     """Estimates of the sources: a network makes masks, a filter makes spectra of what the masks leave.
 
@@ -198,7 +199,7 @@ def separate_magnitudes(
 
     Args:
         masks: From the mixture's magnitudes `(N, B, C, F)` to a mask of that shape for each source, stacked
-            on a first axis.
+            on a first axis; its only value.
         mixture: `(B, C, T)`.
         sizes: Of the family.
         wiener: The filter.
@@ -214,7 +215,7 @@ def separate_magnitudes(
     stft = sizes.stft
     spectrum = stft(mixture.to(torch.promote_types(dtype, torch.float32)))  # (B, C, F, N)
     magnitudes = spectrum.abs().permute(3, 0, 1, 2).contiguous()
-    heard = (masks(magnitudes) * magnitudes).permute(2, 0, 3, 4, 1)  # (B, S, C, F, N)
+    heard = (masks(magnitudes)[0] * magnitudes).permute(2, 0, 3, 4, 1)  # (B, S, C, F, N)
     spectra = wiener(heard, spectrum)
     signals = [stft.inverse(source, mixture.shape[-1]) for source in spectra.unbind(1)]
     return torch.stack(signals, 1).to(mixture.dtype)

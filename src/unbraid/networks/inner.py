@@ -1,0 +1,33 @@
+"""A network's layers, apart from what stands around them.
+
+A network may be split in two, so that its layers can run elsewhere than in PyTorch, or in another precision:
+
+    def forward(self, mixture):                # (B, C, T) → (B, S, C, T)
+        return self.around(self.inner, mixture)
+
+`inner` holds the layers: real tensors in, real tensors out, their shapes decided by those of its arguments
+alone; keywords are plain values that choose between layers. `around` has all the rest – spectra, levels,
+masks, filters – and calls what it is given as `inner`, once or several times.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from torch import Tensor
+
+Inner: TypeAlias = "Callable[..., tuple[Tensor, ...]]"
+
+
+@runtime_checkable
+class Split(Protocol):
+    """A network whose layers can be run by something else."""
+
+    def inner(self, *features: Tensor) -> tuple[Tensor, ...]:
+        """The layers."""
+
+    def around(self, inner: Inner, mixture: Tensor) -> Tensor:
+        """Estimates `(B, S, C, T)` of a mixture `(B, C, T)`, with the layers run by `inner`."""
