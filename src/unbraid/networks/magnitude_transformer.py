@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from unbraid.networks.inner import Inner
+    from unbraid.split import Inner
 
 # Fields that say how magnitudes are used, and change no weight.
 FREE_FIELDS = frozenset({"sources", "frames", "above", "iterations"})

@@ -29,7 +29,7 @@ from unbraid.networks.layers.unmix import Sizes, UnmixTarget, separate_magnitude
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from unbraid.networks.inner import Inner
+    from unbraid.split import Inner
 
 FREE_FIELDS = unmix.FREE_FIELDS | {"residual"}
 RESIDUAL = "residual"  # name of the source that is made of what the others leave

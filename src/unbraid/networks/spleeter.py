@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from unbraid.networks.inner import Inner
+    from unbraid.split import Inner
 
 # What is no property of the weights; the U-Nets are told nothing of it.
 FREE_FIELDS = frozenset({"frames", "bins", "exponent", "extension", "wiener_iters"})

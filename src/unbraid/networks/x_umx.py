@@ -29,7 +29,7 @@ from unbraid.networks.layers.unmix import Sizes, UnmixTarget, separate_magnitude
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from unbraid.networks.inner import Inner
+    from unbraid.split import Inner
 
 FREE_FIELDS = unmix.FREE_FIELDS
 _EPS = 2.0**-52  # norbert's: the rounding step of float64

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+import torch
+
+from unbraid.errors import MachineError, ModelError
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -22,3 +26,33 @@ class Backend(Protocol):
 
     def close(self) -> None:
         """Let go of the network and of what the device holds for it."""
+
+
+def require_finite(estimates: Tensor, where: str) -> Tensor:
+    """The estimates, if no value is NaN or infinite.
+
+    Raises:
+        ModelError: If one is.
+    """
+    if not torch.isfinite(estimates).all():
+        raise ModelError(
+            f"the network gave NaN or infinity for finite audio on {where}; the weights, the device or its "
+            "precision are faulty: try --device cpu --backend eager --precision exact, and "
+            "`unbraid models verify`"
+        )
+    return estimates
+
+
+def out_of_memory(batch: Tensor, where: str) -> MachineError:
+    """What is raised when a batch does not fit."""
+    return MachineError(
+        f"{where} ran out of memory on {batch.shape[0]} segments of {batch.shape[-1]} samples; "
+        "a smaller batch needs less, and the device cpu has the machine's own memory"
+    )
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory ran out; torch's CPU allocator says it in words."""
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or (
+        isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+    )

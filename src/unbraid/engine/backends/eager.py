@@ -2,36 +2,51 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 import torch
 
-from unbraid.engine.runtime import Runtime
-from unbraid.errors import MachineError, ModelError, UsageError
+from unbraid.engine.backends.base import is_out_of_memory, out_of_memory, require_finite
+from unbraid.engine.backends.pages import KeptPages
+from unbraid.engine.runtime import Precision, Runtime
+from unbraid.errors import UsageError
+from unbraid.split import Split
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterator
 
     from torch import Tensor
 
     from unbraid.spec import ModelSpec
 
+_DTYPES = {Precision.BFLOAT16: torch.bfloat16, Precision.FLOAT16: torch.float16}
+
 
 class EagerBackend:
     """Runs a network in PyTorch, operation by operation.
+
+    In half precision only the layers are: products are taken in it, norms and sums in float32, as torch's
+    autocast decides. A batch that does not fit into a device's memory is run half by half.
 
     Args:
         network: From `(B, C, T)` to `(B, S, C, T)`, in evaluation mode; it is moved to the device and is the
             backend's from now on.
         spec: What the network says of itself.
-        runtime: Device and threads.
+        runtime: Device, threads and precision.
+
+    Raises:
+        UsageError: If PyTorch does not run in this precision.
     """
 
     def __init__(self, network: torch.nn.Module, spec: ModelSpec, runtime: Runtime | None = None) -> None:
         self.spec = spec
         self._runtime = runtime or Runtime()
+        if self._runtime.precision is Precision.INT8:
+            raise UsageError("PyTorch runs no network in int8 here; --backend onnx does")
         self._device = self._runtime.torch_device()
-        self._network: Callable[[Tensor], Tensor] | None = network.to(self._device)
+        self._network: torch.nn.Module | None = network.to(self._device)
+        self._pages = KeptPages() if self._runtime.keep_pages and self._device.type == "cpu" else None
 
     def run(self, batch: Tensor, /) -> Tensor:
         """Estimates of a batch of segments.
@@ -50,29 +65,57 @@ class EagerBackend:
         if self._network is None:
             raise UsageError("this backend is closed")
         try:
-            with torch.inference_mode(), self._runtime.torch_threads():
-                estimates = self._network(batch.to(self._device)).to("cpu", torch.float32)
-        except (torch.OutOfMemoryError, MemoryError) as error:
-            raise self._out_of_memory(batch) from error
-        except RuntimeError as error:
-            if "can't allocate memory" in str(error):  # how torch's CPU allocator says it
-                raise self._out_of_memory(batch) from error
-            raise
-        if not torch.isfinite(estimates).all():
-            raise ModelError(
-                f"the network gave NaN or infinity for finite audio on {self._device}; "
-                "the weights or the device are faulty: try --device cpu, and `unbraid models verify`"
-            )
-        return estimates
+            with torch.inference_mode(), self._runtime.torch_threads(), exact_products(self._device):
+                estimates = self._estimates(batch.to(self._device)).to("cpu", torch.float32)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            if len(batch) == 1:
+                raise out_of_memory(batch, str(self._device)) from error
+        else:
+            return require_finite(estimates, str(self._device))
+        self._empty()  # outside the handler: the error held the tensors that did not fit
+        return torch.cat([self.run(half) for half in batch.tensor_split(2)])
+
+    def _estimates(self, batch: Tensor) -> Tensor:
+        network, dtype = self._network, _DTYPES.get(self._runtime.precision)
+        assert network is not None  # noqa: S101 - `run` has looked
+        if dtype is None:
+            estimates: Tensor = network(batch)
+            return estimates
+        if not isinstance(network, Split):
+            with torch.autocast(self._device.type, dtype):
+                estimates = network(batch)
+            return estimates
+        layers = network
+
+        def inner(*features: Tensor, **choice: int) -> tuple[Tensor, ...]:
+            with torch.autocast(self._device.type, dtype):
+                return tuple(value.float() for value in layers.inner(*features, **choice))
+
+        return layers.around(inner, batch)
 
     def close(self) -> None:
         """Let go of the network."""
         self._network = None
+        self._empty()
+        if self._pages:
+            self._pages.close()
+
+    def _empty(self) -> None:
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
 
-    def _out_of_memory(self, batch: Tensor) -> MachineError:
-        return MachineError(
-            f"{self._device} ran out of memory on {batch.shape[0]} segments of {batch.shape[-1]} samples; "
-            "a smaller batch needs less, and the device cpu has the machine's own memory"
-        )
+
+@contextlib.contextmanager
+def exact_products(device: torch.device) -> Iterator[None]:
+    """On CUDA float32 means float32: cuDNN would round its products to ten bits (TF32) otherwise."""
+    if device.type != "cuda":
+        yield
+        return
+    before = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = before

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from unbraid.dsp.stft import Stft
     from unbraid.dsp.wiener import WienerFilter
-    from unbraid.networks.inner import Inner
+    from unbraid.split import Inner
 
 _LONGEST = 3600  # seconds that may be given at once, which is what the published program does with a track
 

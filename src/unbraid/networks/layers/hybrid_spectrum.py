@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from unbraid.networks.inner import Inner
+    from unbraid.split import Inner
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,24 +1,24 @@
-"""A network's layers, apart from what stands around them.
+"""Split: a network's layers, apart from what stands around them.
 
 A network may be split in two, so that its layers can run elsewhere than in PyTorch, or in another precision:
 
     def forward(self, mixture):                # (B, C, T) → (B, S, C, T)
         return self.around(self.inner, mixture)
 
-`inner` holds the layers: real tensors in, real tensors out, their shapes decided by those of its arguments
-alone; keywords are plain values that choose between layers. `around` has all the rest – spectra, levels,
-masks, filters – and calls what it is given as `inner`, once or several times.
+`inner` holds the layers. `around` has all the rest – spectra, levels, masks, filters – and calls what it is
+given as `inner`, once or several times.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from torch import Tensor
 
+# Real tensors in, real tensors out, their shapes decided by those of the arguments alone; keywords are plain
+# numbers that choose between layers.
 Inner: TypeAlias = "Callable[..., tuple[Tensor, ...]]"
 
 
@@ -26,8 +26,9 @@ Inner: TypeAlias = "Callable[..., tuple[Tensor, ...]]"
 class Split(Protocol):
     """A network whose layers can be run by something else."""
 
-    def inner(self, *features: Tensor) -> tuple[Tensor, ...]:
+    @property
+    def inner(self) -> Inner:
         """The layers."""
 
-    def around(self, inner: Inner, mixture: Tensor) -> Tensor:
+    def around(self, inner: Inner, mixture: Tensor, /) -> Tensor:
         """Estimates `(B, S, C, T)` of a mixture `(B, C, T)`, with the layers run by `inner`."""

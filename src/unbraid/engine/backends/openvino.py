@@ -1,0 +1,165 @@
+"""OpenVINO: layers as a graph that is fused for this processor, in bfloat16 where it has units for that."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from unbraid.engine.runtime import Precision
+from unbraid.errors import MachineError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from torch import Tensor
+
+    from unbraid.engine.backends.graphs import Layers
+    from unbraid.split import Inner
+
+_HINTS = {Precision.EXACT: "f32", Precision.BFLOAT16: "bf16", Precision.FLOAT16: "f16"}
+_NEEDS = {Precision.EXACT: "FP32", Precision.BFLOAT16: "BF16", Precision.FLOAT16: "FP16"}
+
+
+def missing() -> str:
+    """Why OpenVINO cannot be used here; empty if it can."""
+    try:
+        _package()
+    except MachineError as error:
+        return str(error)
+    return ""
+
+
+def precisions() -> tuple[Precision, ...]:
+    """In what this processor calculates at full speed."""
+    able = _package().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return tuple(precision for precision, name in _NEEDS.items() if name in able)
+
+
+class OpenVinoMaker:
+    """Makes OpenVINO graphs.
+
+    Args:
+        precision: In which the layers calculate.
+        threads: Of the processor; None: all that OpenVINO finds.
+        folder: Where compiled graphs are kept for the next time; None: nowhere.
+
+    Raises:
+        MachineError: If OpenVINO is not installed.
+        UsageError: If this processor does not calculate in the precision.
+    """
+
+    title = "OpenVINO"
+
+    def __init__(self, precision: Precision, threads: int | None, folder: Path | None) -> None:
+        openvino = _package()
+        if precision not in precisions():
+            able = ", ".join(precision.value for precision in precisions())
+            raise UsageError(
+                f"OpenVINO does not run in {precision.value} on this processor; it does in {able}"
+            )
+        self._core = openvino.Core()
+        self._settings = {
+            "INFERENCE_PRECISION_HINT": _HINTS[precision],
+            "PERFORMANCE_HINT": "LATENCY",
+            "NUM_STREAMS": 1,
+            **({} if threads is None else {"INFERENCE_NUM_THREADS": threads}),
+        }
+        self._folder = folder
+
+    def make(self, layers: Layers, example: tuple[Tensor, ...], name: str) -> Inner:
+        """A graph of the layers, from the folder if it was made before.
+
+        Args:
+            layers: In evaluation mode.
+            example: Features of the shapes that it shall take.
+            name: Of layers and shapes.
+
+        Raises:
+            MachineError: If OpenVINO cannot run the layers.
+        """
+        kept = self._folder / f"{self._key(name)}.openvino" if self._folder else None
+        compiled = self._remembered(kept) or self._compiled(layers, example, kept)
+        request = compiled.create_infer_request()
+        count = len(compiled.outputs)
+
+        def run(*features: Tensor) -> tuple[Tensor, ...]:
+            answers = request.infer([feature.numpy() for feature in features], share_inputs=True)
+            return tuple(torch.from_numpy(answers[index]) for index in range(count))
+
+        return run
+
+    def close(self) -> None:
+        """Nothing is shared but the library itself."""
+
+    def _key(self, name: str) -> str:
+        """Changes with whatever a compiled graph depends on."""
+        made_by = [_package().__version__, torch.__version__, self._core.get_property("CPU", "FULL_DEVICE_NAME")]
+        text = "\n".join([name, *made_by, *(f"{key}={value}" for key, value in self._settings.items())])
+        return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+    def _remembered(self, kept: Path | None) -> Any | None:
+        """A graph that was compiled before; None if there is none, or it was made by something else."""
+        if kept is None or not kept.is_file():
+            return None
+        with contextlib.suppress(RuntimeError, OSError):  # it is made anew then
+            return self._core.import_model(kept.read_bytes(), "CPU", self._settings)
+        return None
+
+    def _compiled(self, layers: Layers, example: tuple[Tensor, ...], kept: Path | None) -> Any:
+        try:
+            compiled = self._core.compile_model(converted(layers, example), "CPU", self._settings)
+        except RuntimeError as error:  # whatever is wrong, OpenVINO raises it as one
+            raise MachineError(
+                f"OpenVINO cannot run this network: {str(error).splitlines()[0]}; --backend eager does"
+            ) from error
+        if kept is not None:
+            with contextlib.suppress(OSError):  # a full disk costs time the next time, and nothing else
+                _keep(compiled, kept)
+        return compiled
+
+
+def converted(layers: Layers, example: tuple[Tensor, ...]) -> Any:
+    """The layers as OpenVINO's model of fixed shapes.
+
+    By OpenVINO's own reader of PyTorch's traces, and not by its conversion tool, which may report its use.
+    """
+    _package()
+    from openvino.frontend import FrontEndManager
+    from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the tracer's, on branches that shapes decide: the shapes are fixed
+        traced = torch.jit.trace(layers, example, check_trace=False)
+        manager = FrontEndManager()  # named, like all that follows: OpenVINO keeps none of them alive
+        reader = manager.load_by_framework("pytorch")
+        decoder = TorchScriptPythonDecoder(traced, example_input=example)
+        model = reader.convert(reader.load(decoder))
+    model.reshape(dict(zip(model.inputs, (list(feature.shape) for feature in example), strict=True)))
+    return model
+
+
+def _keep(compiled: Any, kept: Path) -> None:
+    """Write a compiled graph, whole or not at all."""
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    part = kept.with_suffix(f".{os.getpid()}.part")
+    try:
+        part.write_bytes(compiled.export_model().getbuffer())
+        part.replace(kept)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _package() -> Any:
+    try:
+        import openvino
+    except (ImportError, OSError) as error:
+        raise MachineError(
+            f"OpenVINO is not installed ({error}); pip install 'unbraid[fast]' brings it"
+        ) from error
+    return openvino
