@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Any
 from torch import nn
 
 from unbraid.config import unstructure
-from unbraid.engine.backends.eager import EagerBackend
+from unbraid.engine.backends.choose import Loaded, backend
 from unbraid.engine.ensemble import Ensemble, Part
 from unbraid.engine.mix import Domain, Rule
+from unbraid.engine.tune import choose
 from unbraid.errors import UsageError
+from unbraid.progress import Reporter, Stage
 from unbraid.spec import ModelSpec
+from unbraid.zoo import cache
 from unbraid.zoo.ensembles import ensemble_for
 from unbraid.zoo.load import network, resolve
 
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
 
     Groups = Mapping[str, tuple[str, ...]]
 
+TUNING = "tuning.json"  # in the cache: what was found to be fastest on this machine
 _OWN_OVERLAP = 0.25  # for a network that no card knows; what Demucs is scored with
 
 
@@ -37,11 +41,13 @@ class Player:
         name: Of its model.
         fingerprint: Of its weights; empty where there is none.
         part: What it does.
+        runtime: What runs it.
     """
 
     name: str
     fingerprint: str
     part: Part
+    runtime: Runtime
 
     def to_json(self) -> dict[str, Any]:
         """What a sidecar says of it."""
@@ -50,6 +56,8 @@ class Player:
             "weights": self.fingerprint,
             "plan": unstructure(self.part.plan),
             "counts": dict(self.part.weights),
+            "backend": self.runtime.engine.value,
+            "precision": self.runtime.precision.value,
         }
 
 
@@ -102,9 +110,9 @@ class Scout:
         if card is not None:
             return self._together(card)
         player = self._player(model, counts=None, alone=True)
-        backend = player.part.backend
-        groups = self.groups(backend.spec.sources)
-        return Lineup(player.name, groups, (player,), Ensemble.alone(backend, player.part.plan))
+        runner = player.part.backend
+        groups = self.groups(runner.spec.sources)
+        return Lineup(player.name, groups, (player,), Ensemble.alone(runner, player.part.plan))
 
     def _together(self, card: EnsembleCard) -> Lineup:
         groups = self.groups(card.sources)
@@ -140,6 +148,28 @@ class Scout:
                 f"a {type(loaded).__name__} has no `spec: ModelSpec` that says what it separates"
             )
         plan = self.plan(spec, overlap, alone)
-        backend = EagerBackend(loaded, spec, self.runtime)
+        folder = cache.root() / "graphs" / fingerprint if fingerprint else None
+        ready = Loaded(loaded, spec, spec.accepted_length(plan.segment), folder)
+        choice = choose(
+            ready,
+            self.runtime,
+            name=name,
+            identity=fingerprint,
+            memory=cache.root() / TUNING,
+            on_try=self._trying(name),
+        )
         weights = dict.fromkeys(spec.sources, 1.0) if counts is None else counts
-        return Player(name, fingerprint, Part(backend, plan, weights))
+        part = Part(backend(ready, choice.runtime), plan, weights)
+        return Player(name, fingerprint, part, choice.runtime)
+
+    def _trying(self, name: str) -> Callable[[int, int], None]:
+        """Tells the listener how many candidates were tried, and stops when the caller cancels."""
+        reporters: list[Reporter] = []
+
+        def tell(done: int, total: int) -> None:
+            if not reporters:
+                listener, cancel = self.options.get("listener"), self.options.get("cancel")
+                reporters.append(Reporter(Stage.TUNE, name, total, listener, cancel))
+            reporters[0].advance(1 if done else 0)
+
+        return tell

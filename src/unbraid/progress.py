@@ -20,6 +20,7 @@ class Stage(str, Enum):
 
     FETCH = "fetch"  # weights come from a source to the cache; counted in bytes
     MEASURE = "measure"  # a first pass over the audio: length, level, NaN; counted in samples
+    TUNE = "tune"  # what runs the network fastest here is found out, once; counted in candidates
     SEPARATE = "separate"  # the network runs and stems are written as they come; counted in samples
     FINISH = "finish"  # integer and lossy stems get their common gain and are encoded; counted in samples
     SCORE = "score"  # estimates are compared with true stems; counted in songs

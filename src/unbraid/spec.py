@@ -69,6 +69,8 @@ class ModelSpec:
             out, and gives estimates at that level.
         ladder: Accepted lengths, where they are not the multiples of a number.
         longest: Samples it may be given at once at most; None: `segment`.
+        half: Whether bfloat16 in its layers costs at most 0.02 dB of SDR, as was measured on songs.
+        silent: Whether it makes exact silence of exact silence.
 
     Raises:
         ConfigError: If a number is out of range or a source stands twice.
@@ -85,6 +87,8 @@ class ModelSpec:
     levelled: bool = False
     ladder: Ladder | None = None
     longest: int | None = None
+    half: bool = False
+    silent: bool = False
 
     def __post_init__(self) -> None:
         if not self.sources or len(set(self.sources)) != len(self.sources):

@@ -11,10 +11,13 @@ given as `inner`, once or several times.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
 
+import torch
+
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from torch import Tensor
 
 # Real tensors in, real tensors out, their shapes decided by those of the arguments alone; keywords are plain
@@ -32,3 +35,8 @@ class Split(Protocol):
 
     def around(self, inner: Inner, mixture: Tensor, /) -> Tensor:
         """Estimates `(B, S, C, T)` of a mixture `(B, C, T)`, with the layers run by `inner`."""
+
+
+def as_graph() -> bool:
+    """Whether layers are being made into a graph, whose runtime has ways of its own to save time and memory."""
+    return bool(torch._C._get_tracing_state()) or torch.compiler.is_compiling()  # noqa: SLF001 - torch.jit's

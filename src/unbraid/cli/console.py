@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 WORDS = {
     Stage.FETCH: "fetching",
     Stage.MEASURE: "measuring",
+    Stage.TUNE: "trying what is fastest here, once",
     Stage.SEPARATE: "separating",
     Stage.FINISH: "finishing",
     Stage.SCORE: "scoring",

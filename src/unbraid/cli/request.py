@@ -44,6 +44,9 @@ class Request:
     seed: int
     device: str
     threads: int | None
+    backend: str
+    precision: str
+    keep_pages: bool
     offline: bool
     weights_folder: Path | None
     json: bool

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from unbraid.split import Inner
+
 # Least and greatest: far beyond the published model, and small enough that no file can claim a network that
 # takes minutes to lay out or fills the memory.
 _RANGES: Mapping[str, tuple[int, int]] = {
@@ -339,9 +341,18 @@ class ConvTasNet(nn.Module):
         Raises:
             ShapeError: If the mixture has another number of axes or channels.
         """
+        return self.around(self.inner, mixture)
+
+    def around(self, inner: Inner, mixture: Tensor) -> Tensor:
+        """Estimates, with the layers run by `inner`; lengths are seen to here."""
         config, length = self.config, mixture.shape[-1]
         require_mixture(mixture, "Conv-TasNet", config.audio_channels, least=0)
-        signal = F.pad(mixture, (0, max(0, config.filter_length - length)))
+        (samples,) = inner(F.pad(mixture, (0, max(0, config.filter_length - length))))
+        return F.pad(samples, (0, max(0, length - samples.shape[-1])))[..., :length]
+
+    def inner(self, signal: Tensor) -> tuple[Tensor]:
+        """Estimates `(B, S, C, T)` of as many samples as whole frames have."""
+        config = self.config
         frames = signal.unfold(-1, config.filter_length, config.stride)  # (B, C, N, L)
         # A piece is never shorter than the furthest tap reaches, so that it needs only its two neighbours.
         size = max(_PIECE, 2 ** (config.blocks - 1) * (config.kernel_size // 2))
@@ -350,8 +361,7 @@ class ConvTasNet(nn.Module):
         estimates = [
             self.decoder(piece[:, :, None] * mask) for piece, mask in zip(encoded, masks, strict=True)
         ]
-        samples = _overlap_add(torch.cat(estimates, dim=1).movedim(1, 3))
-        return F.pad(samples, (0, max(0, length - samples.shape[-1])))[..., :length]
+        return (_overlap_add(torch.cat(estimates, dim=1).movedim(1, 3)),)
 
 
 def _overlap_add(frames: Tensor) -> Tensor:

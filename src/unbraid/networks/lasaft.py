@@ -248,7 +248,7 @@ class Control(nn.Module):
         control = self.dense_control_block["linear"](embedding)
         gammas = self.linear_gamma(control).view(len(control), -1, self.channels, self.channels)
         betas = self.linear_beta(control).view(len(control), -1, self.channels)
-        return gammas.mT[..., None, None], betas  # published gammas stand (in, out)
+        return gammas.transpose(-1, -2)[..., None, None], betas  # published gammas stand (in, out)
 
 
 def _normal(*shape: int) -> Tensor:

@@ -269,7 +269,7 @@ class Tokens(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Tokens `(B, N, D)` of a spectrogram `(B, C, F, N)`."""
-        tokens: Tensor = self.embedding(x.flatten(1, 2).mT)
+        tokens: Tensor = self.embedding(x.flatten(1, 2).transpose(-1, -2))
         out: Tensor = self.layers(tokens + sinusoids(tokens.shape[1], tokens.shape[2], like=tokens))
         return out
 
@@ -294,7 +294,7 @@ class Frames(nn.Module):
     def forward(self, tokens: Tensor) -> Tensor:
         """The spectrogram `(B, C, F, N)` of tokens `(B, N, D)`."""
         frames: Tensor = self.output(self.norm(self.layers(tokens)))
-        return frames.mT.reshape(len(frames), self.channels, -1, frames.shape[1])
+        return frames.transpose(-1, -2).reshape(len(frames), self.channels, -1, frames.shape[1])
 
 
 class MagnitudeTransformer(nn.Module):

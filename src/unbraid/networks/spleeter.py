@@ -36,6 +36,7 @@ from unbraid.errors import ConfigError
 from unbraid.networks.mixture import require_mixture
 from unbraid.networks.ranges import out_of_range
 from unbraid.spec import ModelSpec
+from unbraid.split import as_graph
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -237,7 +238,7 @@ class Up(nn.Module):
             place 2m     3   1   none
             2m + 1       4   2   0
         """
-        if self.conv.out_channels > 1:
+        if self.conv.out_channels > 1 or as_graph():
             doubled: Tensor = self.conv(x)[..., :-1, :-1]
             return doubled
         bias = cast("Tensor", self.conv.bias).expand(4)

@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from unbraid.split import Inner
+
 # Least and greatest: far beyond the published models, and small enough that no file can claim a network that
 # takes minutes to lay out or fills the memory.
 _RANGES: Mapping[str, tuple[int, int]] = {
@@ -245,7 +247,15 @@ class WaveUNet(nn.Module):
         Raises:
             ShapeError: If the mixture has another number of axes or channels, or is too long.
         """
-        signal = self._fitted(mixture)
+        return self.around(self.inner, mixture)
+
+    def around(self, inner: Inner, mixture: Tensor) -> Tensor:
+        """Estimates, with the layers run by `inner`; lengths are seen to here."""
+        (estimates,), edge = inner(self._fitted(mixture)), self.spec.context
+        return F.pad(estimates, (edge, edge))[..., : mixture.shape[-1]]
+
+    def inner(self, signal: Tensor) -> tuple[Tensor]:
+        """Estimates `(B, S, C, T)` of a segment's middle, without its context."""
         features = self._features(signal)
         heard = _middle(signal, features.shape[-1])
         features = torch.cat([heard, features], dim=1)
@@ -253,8 +263,7 @@ class WaveUNet(nn.Module):
         if self.config.output is Output.DIFFERENCE:
             rest = heard - torch.stack(estimates).sum(0)
             estimates.append(rest if self.training else rest.clamp(-1, 1))
-        edge = self.spec.context
-        return F.pad(torch.stack(estimates, dim=1), (edge, edge))[..., : mixture.shape[-1]]
+        return (torch.stack(estimates, dim=1),)
 
     def _features(self, x: Tensor) -> Tensor:
         """Features of the finest level, one for each sample of the output."""

@@ -56,3 +56,8 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or (
         isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
     )
+
+
+def first_line(error: BaseException) -> str:
+    """What an error says in its first line; runtimes add pages of their own."""
+    return (str(error).splitlines() or [type(error).__name__])[0]

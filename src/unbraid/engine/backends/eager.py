@@ -85,8 +85,7 @@ class EagerBackend:
             return estimates
         if not isinstance(network, Split):
             with torch.autocast(self._device.type, dtype):
-                estimates = network(batch)
-            return estimates
+                return network(batch)
         layers = network
 
         def inner(*features: Tensor, **choice: int) -> tuple[Tensor, ...]:

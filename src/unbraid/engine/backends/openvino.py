@@ -6,16 +6,16 @@ import contextlib
 import hashlib
 import os
 import warnings
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
+from unbraid.engine.backends.base import first_line
 from unbraid.engine.runtime import Precision
 from unbraid.errors import MachineError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from pathlib import Path
 
     from torch import Tensor
 
@@ -99,7 +99,11 @@ class OpenVinoMaker:
 
     def _key(self, name: str) -> str:
         """Changes with whatever a compiled graph depends on."""
-        made_by = [_package().__version__, torch.__version__, self._core.get_property("CPU", "FULL_DEVICE_NAME")]
+        made_by = [
+            _package().__version__,
+            torch.__version__,
+            self._core.get_property("CPU", "FULL_DEVICE_NAME"),
+        ]
         text = "\n".join([name, *made_by, *(f"{key}={value}" for key, value in self._settings.items())])
         return hashlib.sha256(text.encode()).hexdigest()[:32]
 
@@ -114,9 +118,9 @@ class OpenVinoMaker:
     def _compiled(self, layers: Layers, example: tuple[Tensor, ...], kept: Path | None) -> Any:
         try:
             compiled = self._core.compile_model(converted(layers, example), "CPU", self._settings)
-        except RuntimeError as error:  # whatever is wrong, OpenVINO raises it as one
+        except Exception as error:  # reader, tracer and compiler raise kinds without a common one
             raise MachineError(
-                f"OpenVINO cannot run this network: {str(error).splitlines()[0]}; --backend eager does"
+                f"OpenVINO cannot run this network: {first_line(error)}; --backend eager does"
             ) from error
         if kept is not None:
             with contextlib.suppress(OSError):  # a full disk costs time the next time, and nothing else
@@ -135,7 +139,7 @@ def converted(layers: Layers, example: tuple[Tensor, ...]) -> Any:
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the tracer's, on branches that shapes decide: the shapes are fixed
-        traced = torch.jit.trace(layers, example, check_trace=False)
+        traced = torch.jit.trace(layers, example, check_trace=False)  # type: ignore[no-untyped-call]
         manager = FrontEndManager()  # named, like all that follows: OpenVINO keeps none of them alive
         reader = manager.load_by_framework("pytorch")
         decoder = TorchScriptPythonDecoder(traced, example_input=example)

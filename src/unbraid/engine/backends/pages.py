@@ -28,7 +28,7 @@ def is_possible() -> bool:
 
 
 class KeptPages:
-    """The process keeps freed memory as long as one of these is open; elsewhere than on glibc it is nothing."""
+    """The process keeps freed memory as long as one of these is open; without glibc it is nothing."""
 
     def __init__(self) -> None:
         self._open = is_possible()

@@ -20,6 +20,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from unbraid.split import as_graph
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -185,7 +187,7 @@ def few_bins_at_a_time(function: Callable[[Tensor], Tensor], x: Tensor) -> Tenso
     The outermost residual branch makes tensors of 66 MB otherwise, and waits for memory most of its time.
     A runtime that is given the layers as a graph cuts them to its own measure.
     """
-    if torch.jit.is_tracing() or torch.compiler.is_compiling():
+    if as_graph():
         return function(x)
     bins = max(1, _CACHED * x.shape[2] // x.numel())
     return torch.cat([function(part) for part in torch.split(x, bins, dim=2)], dim=2)

@@ -59,13 +59,13 @@ class LocalAttention(nn.Module):
         """Signals `(B, C, T)`, same shape out."""
         query, key, content = (self._heads(layer(x)) for layer in (self.query, self.key, self.content))
         gathered = self._gathered(query, key, content, self._slopes(x))
-        out: Tensor = self.proj(gathered.mT.reshape(x.shape))
+        out: Tensor = self.proj(gathered.transpose(-1, -2).reshape(x.shape))
         return x + out
 
     def _heads(self, x: Tensor) -> Tensor:
         """Channels of each head, `(B·H, T, D)`."""
         batch, channels, steps = x.shape
-        return x.view(batch * self.heads, channels // self.heads, steps).mT
+        return x.view(batch * self.heads, channels // self.heads, steps).transpose(-1, -2)
 
     def _slopes(self, x: Tensor) -> Tensor:
         """By how much each query's interest falls with each step of distance, `(B·H, T, 1)`."""
@@ -84,7 +84,7 @@ class LocalAttention(nn.Module):
             part = slice(start, start + at_once)
             distance = place[part, None] - place  # (N, M)
             fading = slope[:, part] * -distance.abs().to(slope.dtype)  # (B·H, N, M)
-            scores = torch.baddbmm(fading, query[:, part], key.mT, alpha=1 / math.sqrt(width))
+            scores = torch.baddbmm(fading, query[:, part], key.transpose(-1, -2), alpha=1 / math.sqrt(width))
             weights = scores.masked_fill(distance == 0, _ITSELF).softmax(-1)
             parts.append(weights @ content)
         return torch.cat(parts, dim=1)

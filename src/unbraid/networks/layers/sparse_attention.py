@@ -98,7 +98,7 @@ class Pattern:
         Returns:
             `(N, M)`: True where the query sees the key.
         """
-        key = self._buckets(key).mT
+        key = self._buckets(key).transpose(-1, -2)
         blocks = torch.split(self._buckets(query), _BLOCK)
         rounds = torch.cat([(block @ key).to(torch.uint8) for block in blocks])
         counts = torch.bincount(rounds.flatten(), minlength=_ROUNDS + 1)

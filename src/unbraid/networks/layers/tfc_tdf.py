@@ -77,12 +77,18 @@ def _folded(layer: Convolution, norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
     weight = layer.weight
     exact = torch.promote_types(weight.dtype, torch.float32)
     mean, variance, bias = (
-        cast("Tensor", value).to(exact) for value in (norm.running_mean, norm.running_var, layer.bias)
+        _rounded(cast("Tensor", value), exact) for value in (norm.running_mean, norm.running_var, layer.bias)
     )
-    gain = norm.weight.to(exact) * (variance + norm.eps).rsqrt()
-    shift = norm.bias.to(exact) + (bias - mean) * gain
+    gain = _rounded(norm.weight, exact) * (variance + norm.eps).rsqrt()
+    shift = _rounded(norm.bias, exact) + (bias - mean) * gain
     channels = (1, -1, 1, 1) if isinstance(layer, nn.ConvTranspose2d) else (-1, 1, 1, 1)
-    return (weight.to(exact) * gain.view(channels)).to(weight.dtype), shift.to(weight.dtype)
+    scaled = _rounded(weight, exact) * gain.view(channels)
+    return _rounded(scaled, weight.dtype), _rounded(shift, weight.dtype)
+
+
+def _rounded(value: Tensor, dtype: torch.dtype) -> Tensor:
+    """A value in a precision; itself if it is in it, without a step that a traced graph would keep."""
+    return value if value.dtype == dtype else value.to(dtype)
 
 
 class FullLayers(nn.Sequential):
