@@ -28,6 +28,13 @@ def songs() -> Path:
 
 
 @pytest.fixture(autouse=True)
+def _nothing_is_tried_out(request, monkeypatch):
+    """PyTorch runs networks in tests, unless they ask for something else; what is fastest here is no matter."""
+    if "tunes" not in request.keywords:
+        monkeypatch.setattr("unbraid.engine.backends.openvino.missing", lambda: "not in tests")
+
+
+@pytest.fixture(autouse=True)
 def _global_state_is_left_alone():
     """A test that changes a global switch of torch's and leaves it so is a bug of ours."""
     before = torch.get_num_threads(), torch.get_default_dtype(), torch.random.get_rng_state()

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -142,6 +144,7 @@ class Delivery:
         self._placed: list[Path] = []
         self._spool: Spool | None = None
         self._writers: list[Writer] = []
+        self._threads = ThreadPoolExecutor(min(len(self._paths), os.cpu_count() or 1), "encode")
         try:
             for path in self._paths.values():
                 self._writers.append(_writer(path, source, length, format))
@@ -155,6 +158,7 @@ class Delivery:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._threads.shutdown()
         if kind is not None:
             self._abort()
         elif self._spool:
@@ -229,8 +233,9 @@ class Delivery:
         self._write(written)
 
     def _write(self, stems: Tensor) -> None:
-        for writer, stem in zip(self._writers, stems, strict=True):
-            writer.write(stem)
+        # Side by side: an encoder of a lossy format takes longer than all else that happens here.
+        for _ in self._threads.map(Writer.write, self._writers, stems.unbind()):
+            pass
 
     def _abort(self) -> None:
         for path in self._placed:

@@ -11,7 +11,7 @@ from unbraid.config import unstructure
 from unbraid.engine.backends.choose import Loaded, backend
 from unbraid.engine.ensemble import Ensemble, Part
 from unbraid.engine.mix import Domain, Rule
-from unbraid.engine.tune import choose
+from unbraid.engine.tune import Choice, choose
 from unbraid.errors import UsageError
 from unbraid.progress import Reporter, Stage
 from unbraid.spec import ModelSpec
@@ -41,13 +41,21 @@ class Player:
         name: Of its model.
         fingerprint: Of its weights; empty where there is none.
         part: What it does.
-        runtime: What runs it.
+        choice: What runs it.
     """
 
     name: str
     fingerprint: str
     part: Part
-    runtime: Runtime
+    choice: Choice
+
+    @property
+    def pace(self) -> float | None:
+        """Seconds it takes for a second of stereo, as measured; None: not measured."""
+        if self.choice.seconds is None:
+            return None
+        plan, rate = self.part.plan, self.part.backend.spec.sample_rate
+        return self.choice.seconds * plan.shifts * rate / plan.stride
 
     def to_json(self) -> dict[str, Any]:
         """What a sidecar says of it."""
@@ -56,8 +64,8 @@ class Player:
             "weights": self.fingerprint,
             "plan": unstructure(self.part.plan),
             "counts": dict(self.part.weights),
-            "backend": self.runtime.engine.value,
-            "precision": self.runtime.precision.value,
+            "backend": self.choice.runtime.engine.value,
+            "precision": self.choice.runtime.precision.value,
         }
 
 
@@ -76,6 +84,16 @@ class Lineup:
     groups: Groups
     players: tuple[Player, ...]
     ensemble: Ensemble
+
+    def pace(self, groups: int) -> float | None:
+        """Seconds that all networks take for a second of a recording; None: not all were measured.
+
+        Args:
+            groups: Of channels, which are separated one by one.
+        """
+        paces = [player.pace for player in self.players]
+        known = [pace for pace in paces if pace is not None]
+        return groups * sum(known) if len(known) == len(paces) else None
 
     def close(self) -> None:
         """Let go of the networks."""
@@ -160,7 +178,7 @@ class Scout:
         )
         weights = dict.fromkeys(spec.sources, 1.0) if counts is None else counts
         part = Part(backend(ready, choice.runtime), plan, weights)
-        return Player(name, fingerprint, part, choice.runtime)
+        return Player(name, fingerprint, part, choice)
 
     def _trying(self, name: str) -> Callable[[int, int], None]:
         """Tells the listener how many candidates were tried, and stops when the caller cancels."""

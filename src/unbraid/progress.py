@@ -36,6 +36,7 @@ class Progress:
         done: Samples (or bytes, in `FETCH`) behind us.
         total: Of how many; None where only the end can tell.
         elapsed_seconds: Since the stage began.
+        expected_seconds: That the whole stage should take by what was measured before; None where nothing was.
     """
 
     stage: Stage
@@ -43,6 +44,7 @@ class Progress:
     done: int
     total: int | None
     elapsed_seconds: float
+    expected_seconds: float | None = None
 
     @property
     def fraction(self) -> float | None:
@@ -53,13 +55,13 @@ class Progress:
 
     @property
     def eta_seconds(self) -> float | None:
-        """Seconds left at the pace so far; None before there is a pace.
+        """Seconds left at the pace so far; before there is one, by what was measured before, or None.
 
         >>> Progress(Stage.SEPARATE, "song", done=25, total=100, elapsed_seconds=2.0).eta_seconds
         6.0
         """
         if self.total is None or not self.done or not self.elapsed_seconds:
-            return None
+            return self.expected_seconds and max(0.0, self.expected_seconds - self.elapsed_seconds)
         return self.elapsed_seconds * max(0, self.total - self.done) / self.done
 
 
@@ -89,7 +91,9 @@ class Reporter:
         total: int | None,
         listener: Listener | None = None,
         cancel: threading.Event | None = None,
+        expected_seconds: float | None = None,
     ) -> None:
+        self._expected_seconds = expected_seconds
         self._stage, self._name, self._total = stage, name, total
         self._listener, self._cancel = listener, cancel
         self._done = 0
@@ -106,7 +110,9 @@ class Reporter:
         self._done += amount
         if self._listener:
             elapsed = time.monotonic() - self._start
-            self._listener(Progress(self._stage, self._name, self._done, self._total, elapsed))
+            self._listener(
+                Progress(self._stage, self._name, self._done, self._total, elapsed, self._expected_seconds)
+            )
 
 
 def check_cancelled(cancel: threading.Event | None, name: str) -> None:

@@ -15,7 +15,9 @@ import torch
 from unbraid._version import __version__
 from unbraid.config import unstructure
 from unbraid.delivery import Delivery, Levels, Separation
+from unbraid.dsp.channels import channel_groups
 from unbraid.engine.finish import stem_groups
+from unbraid.engine.pipeline import Behind
 from unbraid.engine.plan import Plan
 from unbraid.engine.runtime import Runtime, engine_of, precision_of
 from unbraid.engine.two_passes import TwoPasses
@@ -56,6 +58,8 @@ class Separator:
         shifts: Passes over shifted segments that are averaged: better by a little, slower by as many times.
         segment_seconds: Length given to the network at once, up to its spec's limit; None: as suits it.
         seed: Of the shifts.
+        fit: Leave out a last segment that reaches nothing new: up to a sixth of the time of a short song,
+            and another answer in its last two seconds than the published programs give.
         sum: "exact": the residual is shared out so that the stems add up to the mixture; "off": estimates as
             the network gives them.
         device: "auto", "cpu", "cuda", "cuda:1" or "mps".
@@ -86,6 +90,7 @@ class Separator:
         shifts: int = 1,
         segment_seconds: float | None = None,
         seed: int = 0,
+        fit: bool = False,
         sum: Literal["exact", "off"] = "off",  # noqa: A002 - the option's name everywhere
         device: str = "auto",
         threads: int | None = None,
@@ -114,6 +119,7 @@ class Separator:
                 overlap=scored if overlap is None else overlap,
                 shifts=max(1, shifts),
                 seed=seed,
+                fit=fit,
                 segment=None if segment_seconds is None else _samples(segment_seconds, spec, alone=alone),
             )
 
@@ -282,8 +288,9 @@ class Separator:
         passes = self._passes(source)
         length = passes.survey().length
         with Delivery(there.stems, source, length=length, format=format, together=self._exact) as delivery:
-            for piece in passes:
-                delivery.push(piece.stems, piece.mixture, piece.residual)
+            with Behind(delivery.push) as push:
+                for piece in passes:
+                    push(piece.stems, piece.mixture, piece.residual)
             levels = delivery.finish(passes.reporter(Stage.FINISH, length).advance)
             files = {stem: os.path.relpath(path, there.sidecar.parent) for stem, path in there.stems.items()}
             delivery.write_sidecar(there.sidecar, self._record(source, length, files, format, levels))
@@ -328,6 +335,7 @@ class Separator:
             self._lineup.groups,
             exact=self._exact,
             batch_size=self._runtime.batch_size,
+            pace=self._lineup.pace(len(channel_groups(source.layout, 2))),
             listener=self._on_event,
             cancel=self._cancel,
         )
@@ -353,6 +361,7 @@ def separate(
     shifts: int = 1,
     segment_seconds: float | None = None,
     seed: int = 0,
+    fit: bool = False,
     sum: Literal["exact", "off"] = "off",  # noqa: A002 - the option's name everywhere
     device: str = "auto",
     threads: int | None = None,
@@ -374,6 +383,7 @@ def separate(
         shifts: Passes that are averaged.
         segment_seconds: Length given to the network at once.
         seed: Of the shifts.
+        fit: Whether a last segment that reaches nothing new is left out.
         sum: "exact" or "off".
         device: Where the network runs.
         threads: Processor threads.
@@ -398,6 +408,7 @@ def separate(
         shifts=shifts,
         segment_seconds=segment_seconds,
         seed=seed,
+        fit=fit,
         sum=sum,
         device=device,
         threads=threads,

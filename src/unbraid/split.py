@@ -38,5 +38,5 @@ class Split(Protocol):
 
 
 def as_graph() -> bool:
-    """Whether layers are being made into a graph, whose runtime has ways of its own to save time and memory."""
+    """Whether layers are being made into a graph, whose runtime has ways of its own to save memory."""
     return bool(torch._C._get_tracing_state()) or torch.compiler.is_compiling()  # noqa: SLF001 - torch.jit's

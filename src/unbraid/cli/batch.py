@@ -73,6 +73,7 @@ def _separator(request: Request, batch: Batch, cancel: threading.Event) -> Separ
         shifts=max(1, request.shifts),  # demucs' --shifts 0 is one pass, too
         segment_seconds=request.segment,
         seed=request.seed,
+        fit=request.fit,
         sum=request.sum,
         device=request.device,
         threads=request.threads,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.metadata
 import importlib.util
+import math
 import os
 import platform
 import shutil
@@ -13,7 +14,7 @@ import tempfile
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from unbraid._version import __version__
 from unbraid.cli.pace import size
@@ -21,7 +22,7 @@ from unbraid.errors import UnbraidError
 from unbraid.io.formats import FORMATS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 NEEDED = ("torch", "numpy", "soundfile", "av", "soxr", "safetensors", "requests", "platformdirs", "cattrs")
 ROOMY_BYTES = 4_000_000_000  # separating a song, weights and torch included, stays well below this
@@ -77,7 +78,7 @@ def checkup(out: Path) -> list[Check]:
         _memory(),
         *packages,
         # The rest needs all packages: without them there is nothing to separate with.
-        *((*_devices(), *_formats(), *_weights()) if complete else ()),
+        *((*_devices(), *_engines(), *_formats(), *_weights()) if complete else ()),
         *_clients(),
         _disk("disk for stems", out),
         Check("internet", State.OK, "not tried"),
@@ -147,6 +148,38 @@ def _cuda() -> tuple[State, str, str]:
     if torch.version.cuda is None:
         return State.NOTE, "not used: this build of torch is without CUDA", "install torch built with CUDA"
     return State.NOTE, f"not used: CUDA {torch.version.cuda} found no device", "update the NVIDIA driver"
+
+
+def _engines() -> Iterator[Check]:
+    """What can run a network's layers here, and what was found to be fastest for each model so far."""
+    from unbraid.engine.backends import compiled, onnx, openvino, pages
+    from unbraid.engine.tune import findings
+    from unbraid.lineup import TUNING
+    from unbraid.zoo import cache
+
+    yield Check("backend eager", State.OK, "PyTorch as it is, always there")
+    for name, module in (("openvino", openvino), ("onnx", onnx), ("compiled", compiled)):
+        why = module.missing()
+        found = f"not used: {why}" if why else "ready"
+        if name == "openvino" and not why:
+            found += f", in {', '.join(precision.value for precision in openvino.precisions())}"
+        yield Check(f"backend {name}", State.OK, found)
+    kept = "kept while a model is loaded" if pages.is_possible() else "given back each time: no glibc here"
+    yield Check("freed memory", State.OK, kept)
+    for finding in findings(cache.root() / TUNING):
+        yield Check(f"fastest for {finding['model']}", State.OK, _finding(finding))
+
+
+def _finding(finding: Mapping[str, Any]) -> str:
+    """What was tried for a model and how long it took, the fastest first, and why others were not tried."""
+    trials = sorted(finding["trials"], key=lambda trial: trial.get("seconds", math.inf))
+    shown = [
+        f"{trial['engine']} {trial['precision']} "
+        + (f"{trial['seconds']:.2f} s a segment" if "seconds" in trial else f"failed: {trial['failure']}")
+        for trial in trials
+    ]
+    passed_over = [f"{name} not tried: {why}" for name, why in finding["passed_over"].items()]
+    return "; ".join([*shown, *passed_over])
 
 
 def _formats() -> list[Check]:

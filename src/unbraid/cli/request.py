@@ -42,6 +42,7 @@ class Request:
     shifts: int
     segment: float | None
     seed: int
+    fit: bool
     device: str
     threads: int | None
     backend: str

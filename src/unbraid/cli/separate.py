@@ -16,7 +16,7 @@ GROUPS = {
     "What comes out": (
         "out", "filename", "format", "bits", "bitrate", "sum", "skip_existing", "overwrite",
     ),
-    "How thoroughly": ("overlap", "shifts", "segment", "seed"),
+    "How thoroughly": ("overlap", "shifts", "segment", "seed", "fit"),
     "On what": (
         "device", "threads", "backend", "precision", "keep_pages", "offline", "weights_folder",
     ),
@@ -108,6 +108,7 @@ each is taken, or refused with what does it here.
 @click.option(
     "--seed", type=int, default=0, metavar="N", help="Of the shifts; the same seed, the same stems."
 )
+@flag("--fit", help="Leave out a last segment that reaches nothing new: saves time on short songs.")
 @click.option(
     "-d", "--device", default="auto", metavar="DEVICE",
     help="auto, cpu, cuda, cuda:1 or mps.",

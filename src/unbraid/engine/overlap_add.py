@@ -48,3 +48,8 @@ class OverlapAdd:
         done = (sums[..., : self._stride] / totals[: self._stride]).float()
         self._sums, self._totals = sums[..., self._stride :].clone(), totals[self._stride :].clone()
         return done
+
+    def rest(self, length: int) -> Tensor:
+        """What the cores so far say of the next samples, `(S, C, length)`, if no other core follows."""
+        assert self._sums is not None  # noqa: S101 - a core came before
+        return (self._sums[..., :length] / self._totals[:length]).float()

@@ -62,6 +62,8 @@ class Plan:
         shifts: Passes over shifted segment grids, averaged; the first is not shifted.
         max_shift: Samples by which a pass may be shifted at most.
         seed: Of the shifts.
+        fit: Whether a last core is left out that reaches no sample that those before it do not reach. The
+            published programs run it.
 
     Raises:
         PlanError: If some sample would lie in no core, or a number is out of range.
@@ -74,6 +76,7 @@ class Plan:
     shifts: int = 1
     max_shift: int = 0
     seed: int = 0
+    fit: bool = False
 
     def __post_init__(self) -> None:
         if self.segment < 1 or self.stride < 1 or self.context < 0 or self.shifts < 1:
@@ -111,6 +114,7 @@ class Plan:
         shifts: int = 1,
         seed: int = 0,
         segment: int | None = None,
+        fit: bool = False,
     ) -> Plan:
         """The usual plan for a network.
 
@@ -120,6 +124,7 @@ class Plan:
             shifts: Passes to average, each displaced by up to half a second.
             seed: Of the shifts.
             segment: Samples at once, up to the network's `limit`; None: as many as it is usually given.
+            fit: Whether a last segment is left out that reaches nothing new.
 
         Returns:
             A plan that covers every sample.
@@ -144,4 +149,5 @@ class Plan:
                 f"{spec.limit / spec.sample_rate:.2f} s"
             )
         stride = max(1, int((1 - overlap) * (segment - 2 * spec.context)))
-        return cls(segment, stride, spec.context, shifts=shifts, max_shift=spec.sample_rate // 2, seed=seed)
+        reach = spec.sample_rate // 2
+        return cls(segment, stride, spec.context, shifts=shifts, max_shift=reach, seed=seed, fit=fit)

@@ -107,6 +107,9 @@ class Stream:
         self._closed = True
         finished = []
         while self._next < self._received:
+            if self._plan.fit and self._next and self._is_covered():
+                finished.append(self._overlap_add.rest(self._received - self._next))
+                break
             lengths = [
                 min(self._plan.core, self._received - start)
                 for start in range(self._next, self._received, self._plan.stride)[: self._batch_size]
@@ -116,6 +119,10 @@ class Stream:
             alike = [length for length in lengths if self._given(length) == first]
             finished += self._run(alike)
         return self._joined(finished)
+
+    def _is_covered(self) -> bool:
+        """Whether the cores so far reach to the end of the track."""
+        return self._next - self._plan.stride + self._plan.core >= self._received
 
     def _given(self, core: int) -> int:
         """How many samples the network is given for a core of this length."""
@@ -133,13 +140,20 @@ class Stream:
         starts = [self._next + row * self._plan.stride for row in range(len(cores))]
         extents = [self._extent(start, core) for start, core in zip(starts, cores, strict=True)]
         batch = torch.stack([self._slice(held, *extent) for extent in extents])
-        estimates = self._backend.run(batch)  # (B, S, C, T)
+        estimates = self._estimates(batch)  # (B, S, C, T)
         finished = []
         for estimate, start, core, (left, _) in zip(estimates, starts, cores, extents, strict=True):
             finished.append(self._overlap_add.add(estimate[..., start - left : start - left + core]))
         self._next += len(cores) * self._plan.stride
         self._forget(held)
         return finished
+
+    def _estimates(self, batch: Tensor) -> Tensor:
+        """What the network makes of a batch, which is not asked about silence that it leaves silent."""
+        spec = self._backend.spec
+        if spec.silent and not batch.any():
+            return batch.new_zeros(1, 1, 1, 1).expand(len(batch), len(spec.sources), *batch.shape[1:])
+        return self._backend.run(batch)
 
     def _slice(self, held: Tensor, left: int, right: int) -> Tensor:
         """Samples `left` to `right` of the track, silence outside it; always a copy."""

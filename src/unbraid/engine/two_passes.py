@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from unbraid.engine.finish import distribute_residual, group
+from unbraid.engine.pipeline import ahead
 from unbraid.errors import AudioError
 from unbraid.progress import Reporter, Stage
 
@@ -47,6 +48,7 @@ class TwoPasses:
         groups: The sources of each stem.
         exact: Whether the residual is shared out, so that the stems add up to the mixture.
         batch_size: Segments given to the backend at once.
+        pace: Seconds that the networks take for a second of the recording, as measured before; None: unknown.
         listener: Told how far each pass is.
         cancel: Stops the work.
     """
@@ -59,11 +61,12 @@ class TwoPasses:
         *,
         exact: bool,
         batch_size: int = 1,
+        pace: float | None = None,
         listener: Listener | None = None,
         cancel: threading.Event | None = None,
     ) -> None:
         self._source, self._ensemble, self._groups = source, ensemble, groups
-        self._exact, self._batch_size = exact, batch_size
+        self._exact, self._batch_size, self._pace = exact, batch_size, pace
         self._listener, self._cancel = listener, cancel
         self._survey: Survey | None = None
 
@@ -72,7 +75,7 @@ class TwoPasses:
         if self._survey is None:
             survey = self._ensemble.survey(self._source.sample_rate, self._source.layout)
             reporter = self.reporter(Stage.MEASURE, self._source.length)
-            for block in self._source.read():
+            for block in ahead(self._source.read()):
                 survey.push(block)
                 reporter.advance(block.shape[-1])
             self._survey = survey
@@ -84,7 +87,7 @@ class TwoPasses:
         flow = self._ensemble.flow(survey, batch_size=self._batch_size)
         reporter = self.reporter(Stage.SEPARATE, survey.length)
         mixture = _Queue(len(self._source.layout))
-        for block in self._source.read():
+        for block in ahead(self._source.read()):
             mixture.put(block)
             yield self._piece(flow.push(block), mixture, reporter)
         if mixture.received != survey.length:
@@ -95,7 +98,10 @@ class TwoPasses:
 
     def reporter(self, stage: Stage, total: int | None) -> Reporter:
         """A reporter for one stage of this recording."""
-        return Reporter(stage, self._source.name, total, self._listener, self._cancel)
+        expected = None
+        if stage is Stage.SEPARATE and self._pace and total is not None:
+            expected = self._pace * total / self._source.sample_rate
+        return Reporter(stage, self._source.name, total, self._listener, self._cancel, expected)
 
     def _piece(self, estimates: Tensor, mixture: _Queue, reporter: Reporter) -> Piece:
         original = mixture.take(estimates.shape[-1])

@@ -255,6 +255,7 @@ class HDemucs(nn.Module):
             channels=config.audio_channels,
             segment=config.segment_samples,
             levelled=True,
+            silent=True,
         )
         self.spectrum = HopSpectrum(config.n_fft, parts=config.cac, late=config.hybrid_old)
         self.encoder, self.tencoder = nn.ModuleList(), nn.ModuleList()

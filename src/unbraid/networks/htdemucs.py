@@ -296,6 +296,7 @@ class HTDemucs(nn.Module):
             segment=config.segment_samples,
             fixed=True,
             levelled=True,
+            silent=True,
         )
         self.spectrum = HopSpectrum(config.n_fft)
         self._build_levels(config)

@@ -309,6 +309,7 @@ class Spleeter(nn.Module):
             channels=config.audio_channels,
             segment=(_LOOKS + 2) * config.look,
             context=config.look,
+            silent=True,
             longest=max((_LOOKS + 2) * config.look, _LONGEST * config.sample_rate),
         )
         self.stft = Stft(config.n_fft, config.hop_length, centred=False)

@@ -238,3 +238,37 @@ def test_windows_are_positive_and_symmetric(length):
         assert torch.equal(weights, weights.flip(0))
         for first in (0, 1, length, length + 1):
             assert torch.equal(window.weights(length, first), weights[:first])
+
+
+@pytest.mark.parametrize(("length", "runs"), [(100, 1), (101, 2), (160, 2), (175, 2), (176, 3), (230, 3)])
+def test_a_plan_that_fits_leaves_out_a_last_segment_that_reaches_nothing_new(length, runs):
+    spec = spec_of(100)
+    mixture = noise(length)
+    backend = Identity(spec)
+    stream = Stream(backend, Plan.for_spec(spec, fit=True))
+    estimates = torch.cat([stream.push(mixture), stream.finish()], -1)
+    assert len(backend.seen) == runs
+    assert torch.equal(estimates, mixture.expand(2, -1, -1))
+
+
+def test_a_plan_that_fits_differs_only_where_the_last_segment_was():
+    spec = spec_of(100)
+    mixture = noise(160)
+    answers = []
+    for fit in (False, True):
+        stream = Stream(EdgeSensitive(spec), Plan.for_spec(spec, fit=fit))
+        answers.append(torch.cat([stream.push(mixture), stream.finish()], -1))
+    assert torch.equal(answers[0][..., :150], answers[1][..., :150])
+    assert not torch.equal(answers[0][..., 150:], answers[1][..., 150:])
+
+
+@pytest.mark.parametrize(("silent", "runs"), [(True, 1), (False, 4)])
+def test_silence_is_not_run_where_it_stays_silent(silent, runs):
+    spec = spec_of(100, silent=silent)
+    mixture = torch.zeros(2, 300)
+    mixture[:, 120:140] = noise(20)
+    backend = Identity(spec)
+    stream = Stream(backend, Plan.for_spec(spec))
+    estimates = torch.cat([stream.push(mixture), stream.finish()], -1)
+    assert len(backend.seen) == runs
+    assert torch.equal(estimates, mixture.expand(2, -1, -1))

@@ -78,14 +78,16 @@ class EagerBackend:
         return torch.cat([self.run(half) for half in batch.tensor_split(2)])
 
     def _estimates(self, batch: Tensor) -> Tensor:
+        estimates: Tensor
         network, dtype = self._network, _DTYPES.get(self._runtime.precision)
         assert network is not None  # noqa: S101 - `run` has looked
         if dtype is None:
-            estimates: Tensor = network(batch)
+            estimates = network(batch)
             return estimates
         if not isinstance(network, Split):
             with torch.autocast(self._device.type, dtype):
-                return network(batch)
+                estimates = network(batch)
+            return estimates
         layers = network
 
         def inner(*features: Tensor, **choice: int) -> tuple[Tensor, ...]:

@@ -155,7 +155,6 @@ def exported(layers: Layers, example: tuple[Tensor, ...]) -> bytes:
                 dynamo=False,
                 opset_version=_OPSET,
                 training=torch.onnx.TrainingMode.PRESERVE,
-                do_constant_folding=False,  # the runtime folds
             )
             return written.read_bytes()
     finally:

@@ -1,0 +1,103 @@
+"""Which runtime is fastest is found by trying, and remembered."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import pytest
+import torch
+
+from fakes import Identity, spec_of
+from unbraid.engine import tune
+from unbraid.engine.backends.choose import Loaded
+from unbraid.engine.runtime import Engine, Precision, Runtime
+from unbraid.errors import MachineError
+
+EAGER = Runtime("cpu", engine=Engine.EAGER, precision=Precision.EXACT)
+OTHER = dataclasses.replace(EAGER, engine=Engine.OPENVINO)
+LOADED = Loaded(torch.nn.Identity(), spec_of(100), 100)
+
+
+@pytest.fixture
+def bench(monkeypatch):
+    """Two candidates, of which each takes as long as the table says; remembers which were tried."""
+    seconds, tried = {Engine.EAGER: 2.0, Engine.OPENVINO: 1.0}, []
+
+    def make(loaded, runtime):
+        tried.append(runtime.engine)
+        if isinstance(seconds[runtime.engine], Exception):
+            raise seconds[runtime.engine]
+        return Identity(loaded.spec)
+
+    monkeypatch.setattr(tune, "backend", make)
+    monkeypatch.setattr(tune, "candidates", lambda _, __: ([EAGER, OTHER], {"onnx": "slow"}))
+    monkeypatch.setattr(tune, "_timed", lambda *_: seconds[tried[-1]])
+    return seconds, tried
+
+
+def choose(memory, **changes):
+    asked = {"name": "htdemucs", "identity": "0123", "memory": memory, **changes}
+    return tune.choose(LOADED, Runtime("cpu", engine=Engine.AUTO, precision=Precision.AUTO), **asked)
+
+
+def test_the_fastest_is_chosen_and_not_tried_again(bench, tmp_path):
+    memory = tmp_path / "deep" / "tuning.json"
+    assert choose(memory) == tune.Choice(OTHER, 1.0)
+    assert choose(memory) == tune.Choice(OTHER, 1.0)
+    assert bench[1] == [Engine.EAGER, Engine.OPENVINO]
+    (found,) = tune.findings(memory)
+    assert found["model"] == "htdemucs"
+    assert [trial["seconds"] for trial in found["trials"]] == [2.0, 1.0]
+    assert found["passed_over"] == {"onnx": "slow"}
+    assert [path.name for path in memory.parent.iterdir()] == ["tuning.json"]
+
+
+def test_other_weights_are_tried_anew(bench, tmp_path):
+    choose(tmp_path / "tuning.json")
+    choose(tmp_path / "tuning.json", identity="4567")
+    assert len(bench[1]) == 4
+    assert len(tune.findings(tmp_path / "tuning.json")) == 2
+
+
+def test_a_candidate_that_fails_is_passed_over_and_its_reason_kept(bench, tmp_path):
+    bench[0][Engine.OPENVINO] = MachineError("cannot")
+    assert choose(tmp_path / "tuning.json").runtime == EAGER
+    (found,) = tune.findings(tmp_path / "tuning.json")
+    assert found["trials"][1] == {
+        "engine": "openvino", "precision": "exact", "threads": None, "failure": "cannot",
+    }  # fmt: skip
+
+
+def test_when_all_fail_the_first_is_left_to_say_why(bench, tmp_path):
+    bench[0].update({engine: MachineError("cannot") for engine in bench[0]})
+    assert choose(tmp_path / "tuning.json") == tune.Choice(EAGER)
+    assert tune.findings(tmp_path / "tuning.json") == []
+
+
+def test_a_network_that_nobody_knows_again_is_not_tried(bench, tmp_path):
+    assert choose(tmp_path / "tuning.json", identity="") == tune.Choice(EAGER)
+    assert choose(None) == tune.Choice(EAGER)
+    assert bench[1] == []
+
+
+@pytest.mark.parametrize("content", ["", "no json", "[]"])
+@pytest.mark.usefixtures("bench")
+def test_a_damaged_file_is_written_anew(tmp_path, content):
+    memory = tmp_path / "tuning.json"
+    memory.write_text(content)
+    assert choose(memory).runtime == OTHER
+    assert len(json.loads(memory.read_text())) == 1
+
+
+@pytest.mark.usefixtures("bench")
+def test_a_listener_hears_of_each_trial(tmp_path):
+    heard = []
+    choose(tmp_path / "tuning.json", on_try=lambda done, total: heard.append((done, total)))
+    assert heard == [(0, 2), (1, 2), (2, 2)]
+
+
+def test_one_candidate_needs_no_trial(bench, tmp_path, monkeypatch):
+    monkeypatch.setattr(tune, "candidates", lambda _, __: ([EAGER], {}))
+    assert choose(tmp_path / "tuning.json") == tune.Choice(EAGER)
+    assert bench[1] == []
