@@ -117,6 +117,26 @@ def agreement() -> str:
     return f"{facts.table(headings, rows)}\n{origin(benchmark)}\n"
 
 
+def precision() -> str:
+    """What each way of running networks costs."""
+    benchmark = stored("precision")
+    rows = [
+        (
+            f"`{row['model']}`",
+            row["backend"],
+            row["precision"],
+            *(
+                (f"not here: {row['cannot'].split(';')[0]}", "–")
+                if "cannot" in row
+                else (f"{row['least SNR, in dB']:.1f} dB", f"{row['largest change of SDR, in dB']:.4f} dB")
+            ),
+        )
+        for row in benchmark["results"]["rows"]
+    ]
+    headings = ("model", "backend", "precision", "least SNR", "largest change of SDR")
+    return facts.table(headings, rows) + origin(benchmark)
+
+
 def spleeter() -> str:
     """Spleeter on every song: agreement and scores."""
     benchmark = stored("spleeter")
@@ -268,6 +288,7 @@ _SPECTRA = ("log-WMSE", "multi-resolution STFT", "L1 frequency", "bleedless", "f
 DRAWINGS: Mapping[str, Callable[[], str]] = {
     "summary": summary,
     "parity": parity,
+    "precision": precision,
     "memory": memory,
     "models": facts.models,
     "all-models": facts.all_models,

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
     Groups = Mapping[str, tuple[str, ...]]
 
-TUNING = "tuning.json"  # in the cache: what was found to be fastest on this machine
 _OWN_OVERLAP = 0.25  # for a network that no card knows; what Demucs is scored with
 
 
@@ -166,14 +165,14 @@ class Scout:
                 f"a {type(loaded).__name__} has no `spec: ModelSpec` that says what it separates"
             )
         plan = self.plan(spec, overlap, alone)
-        folder = cache.root() / "graphs" / fingerprint if fingerprint else None
+        folder = cache.graphs_of(fingerprint) if fingerprint else None
         ready = Loaded(loaded, spec, spec.accepted_length(plan.segment), folder)
         choice = choose(
             ready,
             self.runtime,
             name=name,
             identity=fingerprint,
-            memory=cache.root() / TUNING,
+            memory=cache.tuning(),
             on_try=self._trying(name),
         )
         weights = dict.fromkeys(spec.sources, 1.0) if counts is None else counts

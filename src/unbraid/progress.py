@@ -36,7 +36,7 @@ class Progress:
         done: Samples (or bytes, in `FETCH`) behind us.
         total: Of how many; None where only the end can tell.
         elapsed_seconds: Since the stage began.
-        expected_seconds: That the whole stage should take by what was measured before; None where nothing was.
+        expected_seconds: That the whole stage should take, by what was measured before; None: unknown.
     """
 
     stage: Stage
@@ -91,6 +91,7 @@ class Reporter:
         total: int | None,
         listener: Listener | None = None,
         cancel: threading.Event | None = None,
+        *,
         expected_seconds: float | None = None,
     ) -> None:
         self._expected_seconds = expected_seconds

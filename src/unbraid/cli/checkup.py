@@ -154,7 +154,6 @@ def _engines() -> Iterator[Check]:
     """What can run a network's layers here, and what was found to be fastest for each model so far."""
     from unbraid.engine.backends import compiled, onnx, openvino, pages
     from unbraid.engine.tune import findings
-    from unbraid.lineup import TUNING
     from unbraid.zoo import cache
 
     yield Check("backend eager", State.OK, "PyTorch as it is, always there")
@@ -166,7 +165,7 @@ def _engines() -> Iterator[Check]:
         yield Check(f"backend {name}", State.OK, found)
     kept = "kept while a model is loaded" if pages.is_possible() else "given back each time: no glibc here"
     yield Check("freed memory", State.OK, kept)
-    for finding in findings(cache.root() / TUNING):
+    for finding in findings(cache.tuning()):
         yield Check(f"fastest for {finding['model']}", State.OK, _finding(finding))
 
 

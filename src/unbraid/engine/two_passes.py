@@ -101,7 +101,9 @@ class TwoPasses:
         expected = None
         if stage is Stage.SEPARATE and self._pace and total is not None:
             expected = self._pace * total / self._source.sample_rate
-        return Reporter(stage, self._source.name, total, self._listener, self._cancel, expected)
+        return Reporter(
+            stage, self._source.name, total, self._listener, self._cancel, expected_seconds=expected
+        )
 
     def _piece(self, estimates: Tensor, mixture: _Queue, reporter: Reporter) -> Piece:
         original = mixture.take(estimates.shape[-1])

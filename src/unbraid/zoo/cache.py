@@ -4,6 +4,8 @@
     <cache>/models/htdemucs/<identity>.safetensors       whole and verified, or not there
     <cache>/models/htdemucs/<sha256>.part                a download that will be continued
     <cache>/models/htdemucs/.fetch-…/                    scratch of a fetch that is going on
+    <cache>/graphs/<fingerprint>/…                       layers made ready for another runtime than PyTorch
+    <cache>/tuning.json                                  what was found to be fastest on this machine
 
 The identity is the fingerprint of the weights. Where the card knows none, it is the SHA-256 (or its published
 beginning) of the file that they came from; the fingerprint in the file's own header then guards them.
@@ -75,6 +77,16 @@ def path_of(model: str | Checkpoint, *, cache: Path | None = None) -> Path:
     return root(cache) / "models" / (known.weights_of or known.name) / f"{known.identity}.safetensors"
 
 
+def graphs_of(fingerprint: str, *, cache: Path | None = None) -> Path:
+    """The folder for layers made ready for another runtime, of the weights with this fingerprint."""
+    return root(cache) / "graphs" / fingerprint
+
+
+def tuning(*, cache: Path | None = None) -> Path:
+    """The file of what was found to be fastest on this machine."""
+    return root(cache) / "tuning.json"
+
+
 def lock_of(model: str | Checkpoint, *, cache: Path | None = None) -> Path:
     """The file whose lock is held while the model is fetched."""
     folder = path_of(model, cache=cache).parent
@@ -140,7 +152,7 @@ def sizes(*, cache: Path | None = None) -> dict[str, int]:
 
 
 def prune(*, cache: Path | None = None, dry_run: bool = False) -> Pruned:
-    """Remove what is no use: interrupted downloads, and weights that no card knows.
+    """Remove what is no use: interrupted downloads, weights that no card knows, layers without their weights.
 
     Only names that the zoo itself gives are touched, and no model that is being fetched right now.
 
@@ -166,6 +178,11 @@ def prune(*, cache: Path | None = None, dry_run: bool = False) -> Pruned:
                     _remove(path)
             if free and not dry_run and not any(folder.iterdir()):
                 folder.rmdir()
+    for graphs in _orphans(cache):
+        paths.append(graphs)
+        total += _size(graphs)
+        if not dry_run:
+            _remove(graphs)
     return Pruned(tuple(paths), total)
 
 
@@ -201,6 +218,15 @@ def _stale(folder: Path, known: set[Path]) -> list[Path]:
         or path.name.startswith(SCRATCH)
         or (_WEIGHTS.fullmatch(path.name) and path not in known)
     )
+
+
+def _orphans(cache: Path | None) -> list[Path]:
+    """Folders of layers whose weights are not in the cache."""
+    graphs = root(cache) / "graphs"
+    with usable(graphs):
+        there = {path.stem for folder in _folders(cache) for path in folder.glob("*.safetensors")}
+        folders = graphs.iterdir() if graphs.is_dir() else ()
+        return sorted(folder for folder in folders if folder.is_dir() and folder.name not in there)
 
 
 def _size(path: Path) -> int:

@@ -201,3 +201,18 @@ def test_a_killed_process_lets_go_of_its_lock(tmp_path):
         process.kill()
     with locked_if_free(path) as free:
         assert free
+
+
+def test_prune_removes_graphs_whose_weights_are_gone(tmp_path):
+    weights = tmp_path / "models" / "htdemucs" / "0123abcd.safetensors"
+    weights.parent.mkdir(parents=True)
+    weights.touch()
+    for name in ("0123abcd", "4567abcd"):
+        folder = cache.graphs_of(name, cache=tmp_path)
+        folder.mkdir(parents=True)
+        (folder / "graph.onnx").write_bytes(bytes(10))
+    gone = cache.graphs_of("4567abcd", cache=tmp_path)
+    assert gone in cache.prune(cache=tmp_path, dry_run=True).paths
+    assert gone.is_dir()
+    cache.prune(cache=tmp_path)
+    assert not gone.exists()
