@@ -29,7 +29,7 @@ def songs() -> Path:
 
 @pytest.fixture(autouse=True)
 def _nothing_is_tried_out(request, monkeypatch):
-    """PyTorch runs networks in tests, unless they ask for something else; what is fastest here is no matter."""
+    """PyTorch runs networks in tests, unless they ask for something else: what is fastest is no matter."""
     if "tunes" not in request.keywords:
         monkeypatch.setattr("unbraid.engine.backends.openvino.missing", lambda: "not in tests")
 

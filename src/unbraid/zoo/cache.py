@@ -178,7 +178,7 @@ def prune(*, cache: Path | None = None, dry_run: bool = False) -> Pruned:
                     _remove(path)
             if free and not dry_run and not any(folder.iterdir()):
                 folder.rmdir()
-    for graphs in _orphans(cache):
+    for graphs in _orphans(cache, set(paths)):
         paths.append(graphs)
         total += _size(graphs)
         if not dry_run:
@@ -220,11 +220,12 @@ def _stale(folder: Path, known: set[Path]) -> list[Path]:
     )
 
 
-def _orphans(cache: Path | None) -> list[Path]:
-    """Folders of layers whose weights are not in the cache."""
+def _orphans(cache: Path | None, removed: set[Path]) -> list[Path]:
+    """Folders of layers whose weights are not in the cache, or removed from it."""
     graphs = root(cache) / "graphs"
     with usable(graphs):
-        there = {path.stem for folder in _folders(cache) for path in folder.glob("*.safetensors")}
+        files = {path for folder in _folders(cache) for path in folder.glob("*.safetensors")}
+        there = {path.stem for path in files - removed}
         folders = graphs.iterdir() if graphs.is_dir() else ()
         return sorted(folder for folder in folders if folder.is_dir() and folder.name not in there)
 

@@ -203,16 +203,16 @@ def test_a_killed_process_lets_go_of_its_lock(tmp_path):
         assert free
 
 
-def test_prune_removes_graphs_whose_weights_are_gone(tmp_path):
-    weights = tmp_path / "models" / "htdemucs" / "0123abcd.safetensors"
-    weights.parent.mkdir(parents=True)
-    weights.touch()
-    for name in ("0123abcd", "4567abcd"):
-        folder = cache.graphs_of(name, cache=tmp_path)
+def test_prune_removes_graphs_whose_weights_are_gone_or_go(cache):
+    known, unknown = caches.path_of("htdemucs"), cache / "models/htdemucs" / f"{'1' * 64}.safetensors"
+    for weights in (known, unknown):
+        weights.parent.mkdir(parents=True, exist_ok=True)
+        weights.touch()
+    folders = [caches.graphs_of(name) for name in (known.stem, unknown.stem, "2" * 64)]
+    for folder in folders:
         folder.mkdir(parents=True)
         (folder / "graph.onnx").write_bytes(bytes(10))
-    gone = cache.graphs_of("4567abcd", cache=tmp_path)
-    assert gone in cache.prune(cache=tmp_path, dry_run=True).paths
-    assert gone.is_dir()
-    cache.prune(cache=tmp_path)
-    assert not gone.exists()
+    foreseen = caches.prune(dry_run=True)
+    assert all(folder.is_dir() for folder in folders)
+    assert caches.prune() == foreseen == caches.Pruned((unknown, *folders[1:]), 20)
+    assert [folder.exists() for folder in folders] == [True, False, False]
