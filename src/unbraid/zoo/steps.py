@@ -6,6 +6,7 @@ Each names the signals that it hears and those that it makes. Needs no torch, an
 from __future__ import annotations
 
 import math
+import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -69,6 +70,16 @@ class Separate:
     def makes(self) -> tuple[str, ...]:
         """The names of what it makes."""
         return tuple(self.signals.values())
+
+    @property
+    def sentence(self) -> str:
+        """What it does, in words for a person."""
+        names = " and ".join(member.model for member in self.members) or self.model
+        renamed = [
+            source if source == name else f"{source} as {name}" for source, name in self.signals.items()
+        ]
+        rule = f", their {self.rule or 'mean'}" if self.members else ""
+        return f"{names} of {self.separate}{rule}: {', '.join(renamed)}"
 
     @property
     def ensemble(self) -> EnsembleCard | None:
@@ -154,6 +165,11 @@ class Subtract:
         return (self.into,)
 
     @property
+    def sentence(self) -> str:
+        """What it does, in words for a person."""
+        return f"{self.from_} without {' and '.join(self.subtract)}: {self.into}"
+
+    @property
     def factors(self) -> dict[str, float]:
         """How much each signal counts in the sum."""
         return {self.from_: 1.0, **dict.fromkeys(self.subtract, -1.0)}
@@ -184,6 +200,11 @@ class Sum:
     def makes(self) -> tuple[str, ...]:
         """Their sum."""
         return (self.into,)
+
+    @property
+    def sentence(self) -> str:
+        """What it does, in words for a person."""
+        return f"the sum of {' and '.join(self.sum)}: {self.into}"
 
     @property
     def factors(self) -> dict[str, float]:
@@ -235,6 +256,11 @@ class Blend:
         return (self.into,)
 
     @property
+    def sentence(self) -> str:
+        """What it does, in words for a person."""
+        return f"the {self.rule} of {' and '.join(self.blend)} in the {self.domain}: {self.into}"
+
+    @property
     def counts(self) -> dict[str, float]:
         """The weight of each."""
         return {name: self.weights.get(name, 1.0) for name in self.blend}
@@ -281,9 +307,13 @@ def step_of(table: object, where: str) -> Step:
 
 
 def unspelt(step: Step) -> dict[str, Any]:
-    """A step as plain values, without what is not said of it."""
+    """A step as plain values: without what is not said of it, and without the folders of its models."""
     plain = {key: value for key, value in unstructure(step).items() if value}
-    return {**plain, "into": step.signals} if isinstance(step, Separate) else plain
+    if not isinstance(step, Separate):
+        return plain
+    members = [{**member, "model": Path(member["model"]).name} for member in plain.get("members", ())]
+    what = {"members": members} if members else {"model": Path(step.model).name}
+    return {**plain, **what, "into": step.signals}
 
 
 def _sources_of(model: str) -> tuple[str, ...] | None:
@@ -295,7 +325,7 @@ def _sources_of(model: str) -> tuple[str, ...] | None:
     try:
         return catalog.card(model).sources
     except UnknownModelError:
-        if Path(model).exists():
+        if os.path.exists(model):  # noqa: PTH110 - Path.exists raises for a name too long
             return None
         raise
 

@@ -12,8 +12,8 @@ from unbraid.errors import ConfigError, UnknownModelError
 from unbraid.networks import ARCHITECTURES
 from unbraid.networks.base import parameter_count
 from unbraid.zoo import catalog
-from unbraid.zoo.checkpoint import Checkpoint, WeightFile
 from unbraid.zoo.chains import list_presets
+from unbraid.zoo.checkpoint import Checkpoint, WeightFile
 from unbraid.zoo.ensembles import ensemble_for, list_ensembles
 from unbraid.zoo.package import free_fields, skeleton
 
