@@ -209,7 +209,7 @@ def test_a_file_of_ones_own_takes_part(chain, tmp_path):
 def test_a_faulty_chain_is_refused_before_anything_is_loaded(chain, loaded):
     with pytest.raises(ConfigError, match="step 1: unknown key 'modell'"):
         unbraid.Separator(chain(BAND.replace("model =", "modell =")))
-    with pytest.raises(UsageError, match="no stem is called 'leed'.*did you mean lead"):
+    with pytest.raises(UsageError, match=r"no stem is called 'leed'.*did you mean lead"):
         unbraid.Separator(chain(), stems=["leed"])
     assert not loaded
 
