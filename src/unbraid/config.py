@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin
 
 import cattrs
 from cattrs.errors import ForbiddenExtraKeysError
-from cattrs.gen import make_dict_structure_fn
+from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
 
 from unbraid.errors import ConfigError, did_you_mean
 
@@ -57,6 +57,17 @@ def _tuples(kind: Any) -> Callable[[object, Any], Any]:
     return convert
 
 
+def _key(field: dataclasses.Field[Any]) -> str:
+    """A field's key: its name, less the underscore behind what would be a word of Python's, as `from_`."""
+    return field.name.rstrip("_")
+
+
+def _spelt(cls: Any) -> dict[str, Any]:
+    """For cattrs, the keys of fields that are not their names."""
+    fields = dataclasses.fields(cls)
+    return {field.name: override(rename=_key(field)) for field in fields if field.name != _key(field)}
+
+
 _converter = cattrs.Converter(forbid_extra_keys=True)
 _converter.register_structure_hook_factory(_is_tuple, _tuples)
 for _kind in (int, float, bool, str):
@@ -65,7 +76,10 @@ _converter.register_structure_hook(Fraction, _fraction)
 _converter.register_unstructure_hook(Fraction, str)
 _converter.register_structure_hook_factory(
     dataclasses.is_dataclass,
-    lambda cls: make_dict_structure_fn(cls, _converter, _cattrs_forbid_extra_keys=True),
+    lambda cls: make_dict_structure_fn(cls, _converter, _cattrs_forbid_extra_keys=True, **_spelt(cls)),
+)
+_converter.register_unstructure_hook_factory(
+    dataclasses.is_dataclass, lambda cls: make_dict_unstructure_fn(cls, _converter, **_spelt(cls))
 )
 
 
@@ -104,7 +118,7 @@ def unstructure(value: object) -> dict[str, Any]:
 def _faults(error: BaseException) -> list[str]:
     """Each leaf of cattrs' tree of errors as a clause of our sentence."""
     if isinstance(error, ForbiddenExtraKeysError):
-        known = [field.name for field in dataclasses.fields(error.cl)]
+        known = [_key(field) for field in dataclasses.fields(error.cl)]
         return [
             f"unknown key {key!r}{did_you_mean(key, known) or '; known are ' + ', '.join(known)}"
             for key in sorted(error.extra_fields)

@@ -9,27 +9,57 @@ from torch import nn
 
 from unbraid.config import unstructure
 from unbraid.engine.backends.choose import Loaded, backend
+from unbraid.engine.chain import BlendStep, Chain, LevelOf, SeparateStep, SumStep
 from unbraid.engine.ensemble import Ensemble, Part
+from unbraid.engine.finish import stem_groups
 from unbraid.engine.mix import Domain, Rule
 from unbraid.engine.tune import Choice, choose
 from unbraid.errors import UsageError
 from unbraid.progress import Reporter, Stage
 from unbraid.spec import ModelSpec
 from unbraid.zoo import cache
+from unbraid.zoo.chains import ChainCard, chain_for
 from unbraid.zoo.ensembles import ensemble_for
 from unbraid.zoo.load import network, resolve
+from unbraid.zoo.steps import Blend, Separate, unspelt
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from pathlib import Path
 
+    from unbraid.engine.chain import Step
     from unbraid.engine.plan import Plan
     from unbraid.engine.runtime import Runtime
+    from unbraid.zoo.checkpoint import Checkpoint
     from unbraid.zoo.ensembles import EnsembleCard
+    from unbraid.zoo.steps import Subtract, Sum
 
     Groups = Mapping[str, tuple[str, ...]]
+    Offer = ModelSpec | Checkpoint | EnsembleCard | ChainCard
 
 _OWN_OVERLAP = 0.25  # for a network that no card knows; what Demucs is scored with
+
+
+def groups_of(offer: Offer, stems: Sequence[str] | None, *, addable: bool) -> Groups:
+    """Which sources make up each stem that is asked of a network, a model, an ensemble or a chain.
+
+    Args:
+        offer: What is known of it.
+        stems: As for `stem_groups`; of a chain, any signal that its steps make.
+        addable: Whether the stems must be meant to add up to the mixture.
+
+    Raises:
+        UsageError: If the stems do not fit what is offered.
+    """
+    if not isinstance(offer, ChainCard):
+        return stem_groups(stems, offer.sources, addable=addable)
+    groups = stem_groups(stems, offer.sources, between=offer.between)
+    if addable and not offer.adds_up(source for members in groups.values() for source in members):
+        raise UsageError(
+            f"{', '.join(groups)} of {offer.name} do not add up to the mixture, by what its steps say; ask "
+            "for stems that do, or leave the sum off"
+        )
+    return groups
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,13 +106,32 @@ class Lineup:
         name: Of the model.
         groups: The sources of each stem.
         players: The networks.
-        ensemble: Their parts together.
+        chain: What they do together.
+        how: What a sidecar says of that.
     """
 
     name: str
     groups: Groups
     players: tuple[Player, ...]
-    ensemble: Ensemble
+    chain: Chain
+    how: Mapping[str, Any]
+
+    @classmethod
+    def of_ensemble(
+        cls, name: str, groups: Groups, players: tuple[Player, ...], ensemble: Ensemble
+    ) -> Lineup:
+        """One ensemble that hears the mixture."""
+        how = {
+            "rule": ensemble.rule.value,
+            "domain": ensemble.domain.value,
+            "steps": None,
+            "level": None,
+        }
+        return cls(name, groups, players, Chain.alone(ensemble), how)
+
+    def to_json(self) -> dict[str, Any]:
+        """What a sidecar says of it."""
+        return {"networks": [player.to_json() for player in self.players], **self.how}
 
     def pace(self, groups: int) -> float | None:
         """Seconds that all networks take for a second of a recording; None: not all were measured.
@@ -105,36 +154,79 @@ class Scout:
     """Finds the networks that a name means, and no more of them than the stems need.
 
     Args:
-        groups: From the sources that there are to those of each stem.
+        groups: From what is known of the model to the sources of each stem.
         plan: From a network's facts, the overlap it was scored with, and whether it plays alone, to its plan.
         runtime: Where networks run.
         options: For `zoo.load.resolve`.
     """
 
-    groups: Callable[[tuple[str, ...]], Groups]
+    groups: Callable[[Offer], Groups]
     plan: Callable[[ModelSpec, float, bool], Plan]
     runtime: Runtime
     options: Mapping[str, Any]
 
     def find(self, model: str | Path | nn.Module) -> Lineup:
-        """The lineup for a model's or an ensemble's name, a path, or a network.
+        """The lineup for the name of a model, an ensemble or a preset, a path, or a network.
 
         Raises:
             ModelError: If there is no such model, or its weights cannot be had.
             UsageError: If the stems do not fit the model, or the network has no spec.
         """
-        card = None if isinstance(model, nn.Module) else ensemble_for(model)
-        if card is not None:
-            return self._together(card)
+        if not isinstance(model, nn.Module):
+            chain = chain_for(model)
+            if chain is not None:
+                return self._one_after_another(chain)
+            ensemble = ensemble_for(model)
+            if ensemble is not None:
+                return self._together(ensemble)
         player = self._player(model, counts=None, alone=True)
         runner = player.part.backend
-        groups = self.groups(runner.spec.sources)
-        return Lineup(player.name, groups, (player,), Ensemble.alone(runner, player.part.plan))
+        alone = Ensemble.alone(runner, player.part.plan)
+        return Lineup.of_ensemble(player.name, self.groups(runner.spec), (player,), alone)
 
     def _together(self, card: EnsembleCard) -> Lineup:
-        groups = self.groups(card.sources)
-        needed = {source for members in groups.values() for source in members}
-        heard = [member for member in card.members if member.counts.keys() & needed]
+        groups = self.groups(card)
+        players, ensemble = self._ensemble(
+            card, {source for members in groups.values() for source in members}
+        )
+        return Lineup.of_ensemble(card.name, groups, players, ensemble)
+
+    def _one_after_another(self, card: ChainCard) -> Lineup:
+        groups = self.groups(card)
+        sources = tuple(dict.fromkeys(source for members in groups.values() for source in members))
+        wanted, written = card.wanted(sources), card.needed(sources)
+        players: list[Player] = []
+        steps: list[Step] = []
+        for step in written:
+            if isinstance(step, Separate):
+                more, found = self._separation(step, wanted)
+                players += more
+                steps.append(found)
+            else:
+                steps.append(_mixing(step))
+        chain = Chain(tuple(steps), sources, complete=card.adds_up(sources), level=LevelOf(card.about.level))
+        how = {
+            "rule": None,
+            "domain": None,
+            "steps": [unspelt(step) for step in written],
+            "level": card.about.level,
+        }
+        return Lineup(card.name, groups, tuple(players), chain, how)
+
+    def _separation(self, step: Separate, wanted: Collection[str]) -> tuple[tuple[Player, ...], SeparateStep]:
+        """The networks of a step, and what they do, for the signals that are wanted of it."""
+        into = {source: name for source, name in step.signals.items() if name in wanted}
+        card = step.ensemble
+        if card is not None:
+            players, ensemble = self._ensemble(card, into)
+        else:
+            player = self._player(step.model, counts=None, alone=False)
+            players, ensemble = (player,), Ensemble.alone(player.part.backend, player.part.plan)
+        return players, SeparateStep(step.separate, ensemble, into)
+
+    def _ensemble(self, card: EnsembleCard, needed: Collection[str]) -> tuple[tuple[Player, ...], Ensemble]:
+        """The members of an ensemble that the needed sources need."""
+        heard = card.heard(needed)
         # A source that is not needed is made, too, where all who have a say in it are heard anyway.
         unheard = {source for member in card.members if member not in heard for source in member.counts}
         sources = tuple(source for source in card.sources if source not in unheard)
@@ -149,7 +241,7 @@ class Scout:
             domain=Domain(card.domain),
             complete=sources == card.sources,
         )
-        return Lineup(card.name, groups, tuple(players), ensemble)
+        return tuple(players), ensemble
 
     def _player(
         self, model: str | Path | nn.Module, *, counts: Mapping[str, float] | None, alone: bool
@@ -190,3 +282,10 @@ class Scout:
             reporters[0].advance(1 if done else 0)
 
         return tell
+
+
+def _mixing(step: Blend | Subtract | Sum) -> Step:
+    """What a written step without a network does."""
+    if isinstance(step, Blend):
+        return BlendStep(step.counts, step.into, Rule(step.rule), Domain(step.domain))
+    return SumStep(step.factors, step.into)

@@ -16,7 +16,6 @@ from unbraid._version import __version__
 from unbraid.config import unstructure
 from unbraid.delivery import Delivery, Levels, Separation
 from unbraid.dsp.channels import channel_groups
-from unbraid.engine.finish import stem_groups
 from unbraid.engine.pipeline import Behind
 from unbraid.engine.plan import Plan
 from unbraid.engine.runtime import Runtime, engine_of, precision_of
@@ -26,7 +25,7 @@ from unbraid.estimates import Estimates
 from unbraid.io.formats import OutputFormat
 from unbraid.io.naming import Input, places, track_name
 from unbraid.io.source import Source, source_of
-from unbraid.lineup import Scout
+from unbraid.lineup import Scout, groups_of
 from unbraid.progress import OutputReady, Stage
 
 if TYPE_CHECKING:
@@ -49,11 +48,11 @@ class Separator:
     """A loaded model that separates as many recordings as you like.
 
     Args:
-        model: A model's or an ensemble's name, the path of a checkpoint or of an ensemble's TOML file, or a
-            network of your own: a module in evaluation mode from `(B, C, T)` to `(B, S, C, T)` with a
-            `spec: ModelSpec`.
-        stems: Sources to keep; "rest" is all that is not named, "no_vocals" all but the vocals; None: each
-            source.
+        model: The name of a model, an ensemble or a preset, the path of a checkpoint or of an ensemble's or a
+            chain's TOML file, or a network of your own: a module in evaluation mode from `(B, C, T)` to
+            `(B, S, C, T)` with a `spec: ModelSpec`.
+        stems: Sources to keep; "rest" is all that is not named, "no_vocals" all but the vocals; of a chain,
+            any signal that its steps make; None: each source.
         overlap: Share of a segment that the next one covers again; None: as the model was scored with.
         shifts: Passes over shifted segments that are averaged: better by a little, slower by as many times.
         segment_seconds: Length given to the network at once, up to its spec's limit; None: as suits it.
@@ -124,7 +123,7 @@ class Separator:
             )
 
         scout = Scout(
-            groups=lambda sources: stem_groups(stems, sources, addable=self._exact),
+            groups=lambda offer: groups_of(offer, stems, addable=self._exact),
             plan=plan,
             runtime=runtime,
             options={
@@ -311,9 +310,7 @@ class Separator:
             "input": source.info.path.name if source.info else None,
             "start_seconds": source.start_seconds,
             "model": self.name,
-            "networks": [player.to_json() for player in self._lineup.players],
-            "rule": self._lineup.ensemble.rule.value,
-            "domain": self._lineup.ensemble.domain.value,
+            **self._lineup.to_json(),
             "sum": "exact" if self._exact else "off",
             "device": str(self._runtime.torch_device()),
             "stems": {
@@ -331,7 +328,7 @@ class Separator:
     def _passes(self, source: Source) -> TwoPasses:
         return TwoPasses(
             source,
-            self._lineup.ensemble,
+            self._lineup.chain,
             self._lineup.groups,
             exact=self._exact,
             batch_size=self._runtime.batch_size,
@@ -377,7 +374,7 @@ def separate(
 
     Args:
         recording: A file, or samples with their rate; never changed.
-        model: A model's name, or the path of a checkpoint.
+        model: A name or a path, as in `Separator`.
         stems: As in `Separator`, like all that follows.
         overlap: Share of a segment that the next one covers again.
         shifts: Passes that are averaged.

@@ -37,6 +37,42 @@ def snr(reference, other):
     return 10 * (reference.double().square().sum() / (reference - other).double().square().sum()).log10()
 
 
+TWICE = """
+level = "{}"
+
+[[steps]]
+separate = "mixture"
+model = "htdemucs"
+into = ["vocals"]
+
+[[steps]]
+subtract = "vocals"
+from = "mixture"
+into = "band"
+
+[[steps]]
+separate = "band"
+model = "htdemucs"
+into = ["drums"]
+"""
+
+
+def test_a_chain_is_its_networks_one_after_the_other_whatever_they_are_levelled_by(excerpt, tmp_path):
+    mixture = unbraid.read(excerpt)
+    stems = ["vocals", "band", "drums"]
+    found = {}
+    for level in ("heard", "mixture"):
+        path = tmp_path / f"{level}.toml"
+        path.write_text(TWICE.format(level))
+        found[level] = unbraid.separate(mixture, path, stems=stems)
+    vocals = unbraid.separate(mixture, stems=["vocals"])["vocals"].samples
+    band = (mixture.samples.double() - vocals.double()).float()
+    drums = unbraid.separate(Audio(band, mixture.sample_rate), stems=["drums"])["drums"].samples
+    for stem, apart in zip(stems, (vocals, band, drums), strict=True):
+        assert found["heard"][stem].samples.equal(apart)
+    assert snr(drums, found["mixture"]["drums"].samples) > 60
+
+
 @pytest.mark.reference
 def test_a_song_through_engine_and_network_is_the_published_answer(network, excerpt):
     from demucs.apply import apply_model

@@ -11,13 +11,14 @@ from unbraid.cli.interrupt import interruptible
 from unbraid.cli.outcome import HEADINGS, NUMBERS, Outcome
 from unbraid.cli.pace import BatchClock
 from unbraid.delivery import Separation
-from unbraid.engine.finish import stem_groups
 from unbraid.engine.runtime import Runtime
 from unbraid.errors import Cancelled, PartialFailure, UnbraidError, UsageError
 from unbraid.io.naming import check_collisions, inputs, places, track_name
 from unbraid.io.probe import probe
+from unbraid.lineup import groups_of
 from unbraid.progress import OutputReady, Stage
 from unbraid.separator import Separator
+from unbraid.zoo.chains import chain_for, preset
 from unbraid.zoo.ensembles import ensemble_for
 from unbraid.zoo.load import card_for
 
@@ -47,8 +48,10 @@ def run(request: Request) -> None:
     """
     # What the options alone can tell is told before any file is looked at, and before weights are fetched.
     Runtime(request.device, request.threads).torch_device()
-    card = ensemble_for(request.model) or card_for(request.model)
-    stems = stem_groups(request.stem_names(), card.sources, addable=request.sum == "exact") if card else ()
+    if request.preset:
+        preset(request.preset)
+    card = chain_for(request.chosen) or ensemble_for(request.chosen) or card_for(request.chosen)
+    stems = groups_of(card, request.stem_names(), addable=request.sum == "exact") if card else ()
     batch = Batch(inputs(request.files, stems=request.out), request)
     try:
         with interruptible() as cancel, batch.display:
@@ -67,7 +70,7 @@ def run(request: Request) -> None:
 
 def _separator(request: Request, batch: Batch, cancel: threading.Event) -> Separator:
     return Separator(
-        request.model,
+        request.chosen,
         stems=request.stem_names(),
         overlap=request.overlap,
         shifts=max(1, request.shifts),  # demucs' --shifts 0 is one pass, too

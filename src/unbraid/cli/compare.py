@@ -34,7 +34,7 @@ Examples:
 @click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
 @click.option(
     "-n", "--model", "models", multiple=True, metavar="NAME", show_default="none",
-    help="Model or ensemble to separate with: a column of its own. May be given again.",
+    help="Model, ensemble or preset to separate with: a column of its own. May be given again.",
 )  # fmt: skip
 @picture_options
 @click.option(

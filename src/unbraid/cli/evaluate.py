@@ -59,7 +59,7 @@ fullness. Oracles: ibm, irm1, irm2, mwf (ideal masks), and mixture, the song its
 )  # fmt: skip
 @click.option(
     "-n", "--model", "models", multiple=True, metavar="NAME", show_default="none",
-    help="Model or ensemble to separate with and score. May be given again.",
+    help="Model, ensemble or preset to separate with and score. May be given again.",
 )  # fmt: skip
 @click.option(
     "--oracle", "oracles", multiple=True, metavar="NAME", show_default="none",

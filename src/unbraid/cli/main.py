@@ -29,6 +29,7 @@ COMMANDS: Mapping[str, str] = {
     "evaluate": "unbraid.cli.evaluate:evaluate",
     "plot": "unbraid.cli.plot:plot",
     "models": "unbraid.cli.models:models",
+    "presets": "unbraid.cli.presets:presets",
     "info": "unbraid.cli.info:info",
     "doctor": "unbraid.cli.doctor:doctor",
 }
@@ -77,6 +78,7 @@ Examples:
   unbraid song.mp3                         all stems, as wav, under separated/
   unbraid --two-stems vocals song.mp3      vocals, and everything else
   unbraid separate --help                  all options
+  unbraid --preset karaoke song.mp3        the song to sing to
   unbraid models                           what there is to separate with
 
 'unbraid FILE...' is short for 'unbraid separate FILE...'. A command's name wins over a file of that

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from unbraid.cli import console
+from unbraid.cli import console, presets
 from unbraid.cli.options import SETTINGS, flag
 from unbraid.cli.pace import size
 from unbraid.errors import PartialFailure, UnbraidError
@@ -16,6 +16,7 @@ from unbraid.errors import PartialFailure, UnbraidError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from unbraid.zoo.chains import ChainCard
     from unbraid.zoo.checkpoint import Checkpoint, WeightFile
     from unbraid.zoo.ensembles import EnsembleCard
 
@@ -41,9 +42,9 @@ Examples:
 def models(ctx: click.Context, everything: bool, as_json: bool) -> None:
     """List the models, fetch them, check them.
 
-    Without a command: a table of all models, and of ensembles, which are several models heard together. Sizes
-    and scores are those of their cards; 'test data seen' names what a model may know already, which would
-    flatter its scores there.
+    Without a command: a table of all models, of ensembles, which are several models heard together, and of
+    presets, in which one hears what another made. Sizes and scores are those of their cards; 'test data seen'
+    names what a model may know already, which would flatter its scores there.
     """
     if ctx.invoked_subcommand is not None:
         return
@@ -56,12 +57,15 @@ def models(ctx: click.Context, everything: bool, as_json: bool) -> None:
 @models.command(context_settings=SETTINGS)
 @click.argument("names", metavar="NAME...", nargs=-1, required=True)
 def show(names: tuple[str, ...]) -> None:
-    """Show all that is known of a model or an ensemble."""
+    """Show all that is known of a model, an ensemble or a preset."""
     from unbraid.zoo.catalog import card
+    from unbraid.zoo.chains import chain_for
 
     for name in names:
-        ensemble = _ensemble(name)
-        if ensemble:
+        chain, ensemble = chain_for(name), _ensemble(name)
+        if chain:
+            presets.show(chain)
+        elif ensemble:
             _show_ensemble(ensemble)
         else:
             _show_card(card(name))
@@ -164,13 +168,15 @@ def _ensemble(name: str) -> EnsembleCard | None:
 
 
 def _cards(names: Iterable[str]) -> list[Checkpoint]:
-    """The cards of models and of the members of ensembles, each once."""
+    """The cards of models, of the members of ensembles and of what presets need, each once."""
     from unbraid.zoo.catalog import card
+    from unbraid.zoo.chains import chain_for
 
     found: dict[str, Checkpoint] = {}
     for name in names:
-        ensemble = _ensemble(name)
-        for model in [member.model for member in ensemble.members] if ensemble else [name]:
+        chain, ensemble = chain_for(name), _ensemble(name)
+        members = [member.model for member in ensemble.members] if ensemble else [name]
+        for model in chain.models() if chain else members:
             found.setdefault(card(model).name, card(model))
     return list(found.values())
 
@@ -203,6 +209,7 @@ def show_table(*, everything: bool = False) -> None:
         everything: Parts of ensembles, too.
     """
     from unbraid.zoo.catalog import card, families
+    from unbraid.zoo.chains import list_presets, preset
 
     metrics: dict[str, str] = {}
     rows: list[tuple[str, ...]] = []
@@ -212,6 +219,7 @@ def show_table(*, everything: bool = False) -> None:
         shown += family
         rows += _titled(title, [_row(known, metrics) for known in family])
     rows += _titled("Ensembles", [_ensemble_row(known) for known in _ensembles()])
+    rows += _titled("Presets", [_preset_row(preset(name)) for name in list_presets()])
     console.out_table(HEADINGS, rows, numbers=("parameters", "size"))
     for metric, letter in metrics.items():
         console.out(f"({letter}) {metric}")
@@ -250,18 +258,28 @@ def _row(card: Checkpoint, metrics: dict[str, str]) -> tuple[str, ...]:
 
 def _ensemble_row(ensemble: EnsembleCard) -> tuple[str, ...]:
     """An ensemble in a table."""
-    from unbraid.zoo import cache
-
     cards = _cards((ensemble.name,))
-    there = sum(cache.is_on_disk(card) for card in cards)
+    return _row_of_several(ensemble.name, ensemble.sources, cards, f"{len(cards)} models together")
+
+
+def _preset_row(chain: ChainCard) -> tuple[str, ...]:
+    """A preset in a table."""
+    steps = len(chain.needed(chain.sources))
+    return _row_of_several(chain.name, chain.sources, presets.cards_of(chain), f"{steps} steps")
+
+
+def _row_of_several(
+    name: str, sources: tuple[str, ...], cards: list[Checkpoint], what: str
+) -> tuple[str, ...]:
+    """Several models under one name."""
     return (
-        ensemble.name,
-        ", ".join(ensemble.sources),
+        name,
+        ", ".join(sources),
         _millions(sum(card.parameters for card in cards)),
         size(sum(card.bytes for card in cards)),
-        ", ".join(dict.fromkeys(card.licence for card in cards)),
-        f"{len(cards)} models together",
-        "no" if not there else "yes" if there == len(cards) else f"{there} of {len(cards)}",
+        presets.licences(cards),
+        what,
+        presets.on_disk(cards),
     )
 
 

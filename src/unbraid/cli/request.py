@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_DEFAULT = "htdemucs"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
@@ -25,7 +27,8 @@ class Request:
     """
 
     files: tuple[str, ...]
-    model: str
+    model: str | None
+    preset: str | None
     stems: str | None
     two_stems: str | None
     start: float
@@ -59,6 +62,10 @@ class Request:
     mp3_bitrate: int | None
 
     def __post_init__(self) -> None:
+        if self.model is not None and self.preset is not None:
+            raise UsageError(
+                "--model and --preset were both given; a preset brings its own models, so keep one of them"
+            )
         if self.stems is not None and self.two_stems is not None:
             raise UsageError(
                 "--stems and --two-stems were both given; --two-stems vocals is short for "
@@ -69,12 +76,17 @@ class Request:
                 "--skip-existing keeps stems that exist and --overwrite replaces them; keep one of them"
             )
         # A faulty template is said now, not after the weights have come.
-        expand(self.filename, model=self.model, track="track", stem="stem", ext="ext")
+        expand(self.filename, model=self.chosen, track="track", stem="stem", ext="ext")
         if self.sum == "exact" and self.output_format().is_lossy:
             raise UsageError(
                 f"--sum exact needs every sample as it is, and {self.output_format().name} is lossy; "
                 "use wav or flac, or leave the sum off"
             )
+
+    @property
+    def chosen(self) -> str:
+        """What to separate with: a preset, a model, an ensemble, a file of one."""
+        return self.preset or self.model or _DEFAULT
 
     def stem_names(self) -> tuple[str, ...] | None:
         """The stems asked for; None: every source of the model."""

@@ -12,7 +12,7 @@ from unbraid.cli.options import SETTINGS, GroupedCommand, flag, parse_time, requ
 from unbraid.io.formats import FORMATS
 
 GROUPS = {
-    "What to separate": ("model", "stems", "two_stems", "start", "duration"),
+    "What to separate": ("model", "preset", "stems", "two_stems", "start", "duration"),
     "What comes out": (
         "out", "filename", "format", "bits", "bitrate", "sum", "skip_existing", "overwrite",
     ),
@@ -39,6 +39,7 @@ Examples:
   unbraid song.mp3
   unbraid --two-stems vocals song.mp3            vocals.wav and no_vocals.wav
   unbraid --stems vocals,rest --format flac album/
+  unbraid --preset karaoke song.mp3              the song to sing to, and its lead voice
   unbraid --start 1:10 --duration 20 song.mp3    try twenty seconds first
   unbraid --filename '{track}/{stem}.{ext}' --skip-existing *.flac
   unbraid --sum exact --bits 24 song.wav         stems that add up to the song
@@ -51,12 +52,18 @@ each is taken, or refused with what does it here.
 )
 @click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.UNPROCESSED)
 @click.option(
-    "-n", "--model", "--name", "model", default="htdemucs", metavar="NAME",
-    help="Model or ensemble, or the path of a checkpoint or of an ensemble's .toml; see 'unbraid models'.",
+    "-n", "--model", "--name", "model", metavar="NAME", show_default="htdemucs",
+    help="Model or ensemble, or the path of a checkpoint or of an ensemble's or a chain's .toml; see "
+    "'unbraid models'.",
+)  # fmt: skip
+@click.option(
+    "--preset", metavar="NAME", show_default="off",
+    help="Several models one after another, such as karaoke or full_band; see 'unbraid presets'.",
 )  # fmt: skip
 @click.option(
     "--stems", metavar="A,B", show_default="every source of the model",
-    help="Stems to write: sources, 'rest' (all you did not name), 'no_vocals' (all but the vocals).",
+    help="Stems to write: sources, 'rest' (all you did not name), 'no_vocals' (all but the vocals); of a "
+    "preset, what is made on the way, too.",
 )  # fmt: skip
 @click.option(
     "--two-stems", metavar="STEM", show_default="off",

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from unbraid.engine.align import Alignment
 from unbraid.engine.mix import Mean
 from unbraid.engine.stream import Flow, Stream
 
@@ -58,25 +59,15 @@ class Blend:
     def __init__(self, flows: Sequence[Flow], mix: Mix | None = None) -> None:
         self._flows = list(flows)
         self._mix = mix or Mean()
-        self._waiting: list[Tensor | None] = [None] * len(self._flows)
+        self._alignment = Alignment()
 
     def push(self, block: Tensor, /) -> Tensor:
         """`(C, n)` in, `(S, C, m)` out: what every flow has finished."""
-        return self._mix.push(self._common([flow.push(block) for flow in self._flows]))
+        return self._mix.push(self._alignment.push(flow.push(block) for flow in self._flows))
 
     def finish(self) -> Tensor:
         """The rest, `(S, C, m)`."""
-        return self._mix.finish(self._common([flow.finish() for flow in self._flows]))
-
-    def _common(self, new: list[Tensor]) -> list[Tensor]:
-        """What all flows have, of each."""
-        have = [
-            fresh if old is None else torch.cat([old, fresh], -1)
-            for old, fresh in zip(self._waiting, new, strict=True)
-        ]
-        ready = min(estimates.shape[-1] for estimates in have)
-        self._waiting = [estimates[..., ready:].clone() for estimates in have]
-        return [estimates[..., :ready] for estimates in have]
+        return self._mix.finish(self._alignment.push(flow.finish() for flow in self._flows))
 
 
 def flow_of(backend: Backend, plan: Plan, *, batch_size: int = 1) -> Flow:

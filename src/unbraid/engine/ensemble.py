@@ -6,20 +6,18 @@ import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from unbraid.engine.adapter import Adapter
 from unbraid.engine.blend import Blend, flow_of
-from unbraid.engine.chain import Chain, LevelSurvey
 from unbraid.engine.mix import Domain, Rule, Voice, VoiceMix
 from unbraid.errors import PlanError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from torch import Tensor
+    from collections.abc import Mapping
 
     from unbraid.engine.backends.base import Backend
-    from unbraid.engine.normalize import Level
     from unbraid.engine.plan import Plan
     from unbraid.engine.stream import Flow
+    from unbraid.engine.survey import Survey
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -86,71 +84,23 @@ class Ensemble:
         }
         return VoiceMix(voices, self.rule, self.domain)
 
-    def survey(self, sample_rate: int, layout: Sequence[str]) -> Survey:
-        """What must be known of a recording before it is separated.
+    def flow(self, survey: Survey, signal: str, *, batch_size: int) -> Flow:
+        """Blocks of a signal in, finished samples of the sources out.
 
         Args:
-            sample_rate: The recording's, in Hz.
-            layout: A speaker's name for each of its channels.
-        """
-        return Survey(self, sample_rate, layout)
-
-    def flow(self, survey: Survey, *, batch_size: int) -> Flow:
-        """Blocks of the surveyed recording in, finished samples of the sources out.
-
-        Args:
-            survey: All of the recording went through it.
+            survey: What is known of the recording.
+            signal: What is heard: the mixture, or something made of it.
             batch_size: Segments given to a backend at once.
         """
-        chains = [
-            Chain(
+        adapters = [
+            Adapter(
                 part.backend.spec,
                 functools.partial(flow_of, part.backend, part.plan, batch_size=batch_size),
                 sample_rate=survey.sample_rate,
                 layout=survey.layout,
                 length=survey.length,
-                levels=survey.levels(part),
+                levels=survey.levels(signal, part),
             )
             for part in self.parts
         ]
-        return Blend(chains, self.mix())
-
-
-class Survey:
-    """The first pass over a recording, for all parts at once; parts that hear alike share one.
-
-    Args:
-        ensemble: Whose parts.
-        sample_rate: The recording's, in Hz.
-        layout: A speaker's name for each of its channels.
-    """
-
-    def __init__(self, ensemble: Ensemble, sample_rate: int, layout: Sequence[str]) -> None:
-        self.sample_rate, self.layout = sample_rate, layout
-        self._surveys = {
-            _hearing(part): LevelSurvey(part.backend.spec, sample_rate, layout) for part in ensemble.parts
-        }
-        self._levels: dict[tuple[int, int, bool], list[Level]] = {}
-
-    @property
-    def length(self) -> int:
-        """Samples of the recording so far."""
-        return next(iter(self._surveys.values())).length
-
-    def push(self, block: Tensor) -> None:
-        """Take in `(channels, n)` of the recording."""
-        for survey in self._surveys.values():
-            survey.push(block)
-
-    def levels(self, part: Part) -> list[Level]:
-        """What a part hears, as a level for each group of channels; to be asked at the end."""
-        hearing = _hearing(part)
-        if hearing not in self._levels:
-            self._levels[hearing] = self._surveys[hearing].levels()
-        return self._levels[hearing]
-
-
-def _hearing(part: Part) -> tuple[int, int, bool]:
-    """All of a network that matters to its level."""
-    spec = part.backend.spec
-    return spec.sample_rate, spec.channels, spec.levelled
+        return Blend(adapters, self.mix())

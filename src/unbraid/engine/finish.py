@@ -18,7 +18,7 @@ _ALL_BUT = "no_"
 
 
 def stem_groups(
-    stems: Sequence[str] | None, sources: Sequence[str], *, addable: bool = False
+    stems: Sequence[str] | None, sources: Sequence[str], *, between: Sequence[str] = (), addable: bool = False
 ) -> dict[str, tuple[str, ...]]:
     """Which sources make up each stem.
 
@@ -26,6 +26,7 @@ def stem_groups(
         stems: Names of sources; "rest" is every source not named, "no_vocals" every source but the vocals;
             None: each source is a stem.
         sources: What the model separates.
+        between: What a chain makes on the way to its sources: stems if they are named, and only then.
         addable: Whether each source must stand in exactly one stem, so that the stems can add up.
 
     Returns:
@@ -45,17 +46,23 @@ def stem_groups(
         raise UsageError(f"the stems {', '.join(names) or 'none'} were asked for; name some, each once")
     groups: dict[str, tuple[str, ...]] = {}
     for name in names:
-        if name in sources:
+        if name in sources or name in between:
             groups[name] = (name,)
+        elif name == REST and any(other in between for other in names):
+            raise UsageError(
+                f"'{REST}' would hold {', '.join(other for other in names if other in between)} again, which "
+                f"{', '.join(sources)} were made of; name the stems that you want"
+            )
         elif name == REST:
             groups[name] = tuple(source for source in sources if source not in names)
         elif name.startswith(_ALL_BUT) and name.removeprefix(_ALL_BUT) in sources:
             groups[name] = tuple(source for source in sources if source != name.removeprefix(_ALL_BUT))
         else:
-            known = [*sources, REST, *(f"{_ALL_BUT}{source}" for source in sources)]
+            known = [*sources, *between, REST, *(f"{_ALL_BUT}{source}" for source in sources)]
+            further = f"; on the way {', '.join(between)}" if between else ""
             raise UsageError(
                 f"no stem is called {name!r}; this model has {', '.join(sources)}, and '{REST}' or "
-                f"'{_ALL_BUT}{sources[0]}' for sums{did_you_mean(name, known)}"
+                f"'{_ALL_BUT}{sources[0]}' for sums{further}{did_you_mean(name, known)}"
             )
         if not groups[name]:
             raise UsageError(f"nothing is left for the stem {name!r}: every source has a stem of its own")

@@ -90,6 +90,24 @@ class Mean:
     finish = push  # nothing is kept back
 
 
+class WeightedSum:
+    """The sum of flows, each with a factor.
+
+    Args:
+        factors: Of each flow; −1 takes it away.
+    """
+
+    def __init__(self, factors: Sequence[float]) -> None:
+        self._factors = tuple(factors)
+
+    def push(self, estimates: Sequence[Tensor], /) -> Tensor:
+        """`(S, C, n)` of each flow in, `(S, C, n)` out."""
+        terms = [flow.double() * factor for flow, factor in zip(estimates, self._factors, strict=True)]
+        return torch.stack(terms).sum(0).float()
+
+    finish = push  # nothing is kept back
+
+
 @dataclass(frozen=True, slots=True)
 class Voice:
     """One flow's say in one source.

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from unbraid.engine.ensemble import Ensemble, Survey
+    from unbraid.engine.chain import Chain
+    from unbraid.engine.survey import Survey
     from unbraid.io.source import Source
     from unbraid.progress import Listener
 
@@ -43,8 +44,8 @@ class TwoPasses:
     """The pieces of a recording's stems, in order, as they are finished; to be gone through once.
 
     Args:
-        source: The recording; it is read twice.
-        ensemble: The models.
+        source: The recording; it is read for each pass.
+        chain: What separates it.
         groups: The sources of each stem.
         exact: Whether the residual is shared out, so that the stems add up to the mixture.
         batch_size: Segments given to the backend at once.
@@ -56,7 +57,7 @@ class TwoPasses:
     def __init__(
         self,
         source: Source,
-        ensemble: Ensemble,
+        chain: Chain,
         groups: Mapping[str, Sequence[str]],
         *,
         exact: bool,
@@ -65,26 +66,30 @@ class TwoPasses:
         listener: Listener | None = None,
         cancel: threading.Event | None = None,
     ) -> None:
-        self._source, self._ensemble, self._groups = source, ensemble, groups
+        self._source, self._chain, self._groups = source, chain, groups
         self._exact, self._batch_size, self._pace = exact, batch_size, pace
         self._listener, self._cancel = listener, cancel
         self._survey: Survey | None = None
 
     def survey(self) -> Survey:
-        """The first pass, made when first asked for: length, level, every sample seen to be finite."""
+        """The first pass, made when first asked for: length, level, every sample seen to be finite.
+
+        A chain whose later networks are levelled by what they hear takes further passes.
+        """
         if self._survey is None:
-            survey = self._ensemble.survey(self._source.sample_rate, self._source.layout)
-            reporter = self.reporter(Stage.MEASURE, self._source.length)
-            for block in ahead(self._source.read()):
-                survey.push(block)
-                reporter.advance(block.shape[-1])
+            survey = self._chain.survey(self._source.sample_rate, self._source.layout)
+            for measurement in survey.passes(batch_size=self._batch_size):
+                reporter = self.reporter(Stage.MEASURE, self._source.length)
+                for block in ahead(self._source.read()):
+                    measurement.push(block)
+                    reporter.advance(block.shape[-1])
             self._survey = survey
         return self._survey
 
     def __iter__(self) -> Iterator[Piece]:
         """The second pass: the networks run, pieces come out beside their mixture."""
         survey = self.survey()
-        flow = self._ensemble.flow(survey, batch_size=self._batch_size)
+        flow = self._chain.flow(survey, batch_size=self._batch_size)
         reporter = self.reporter(Stage.SEPARATE, survey.length)
         mixture = _Queue(len(self._source.layout))
         for block in ahead(self._source.read()):
@@ -107,11 +112,11 @@ class TwoPasses:
 
     def _piece(self, estimates: Tensor, mixture: _Queue, reporter: Reporter) -> Piece:
         original = mixture.take(estimates.shape[-1])
-        stems = group(estimates, self._groups, self._ensemble.sources)
+        stems = group(estimates, self._groups, self._chain.sources)
         if self._exact:
             stems = distribute_residual(stems, original)
         left = None
-        if self._ensemble.complete:
+        if self._chain.complete:
             left = original.double() - (stems if self._exact else estimates).double().sum(0)
         reporter.advance(estimates.shape[-1])
         return Piece(original, stems, left)

@@ -16,8 +16,10 @@ from unbraid.io.read import read
 from unbraid.io.write import write
 from unbraid.networks.classical.oracles import ideal_binary_masks, ideal_ratio_masks, multichannel_wiener
 from unbraid.separator import Separator
+from unbraid.zoo.chains import chain_for
 from unbraid.zoo.ensembles import ensemble_for
 from unbraid.zoo.load import card_for
+from unbraid.zoo.steps import unspelt
 
 if TYPE_CHECKING:
     import threading
@@ -261,7 +263,7 @@ def model(
     listener: Listener | None = None,
     cancel: threading.Event | None = None,
 ) -> Model:
-    """A column for a model or an ensemble; its weights are read when they are needed.
+    """A column for a model, an ensemble or a chain; its weights are read when they are needed.
 
     Args:
         name: As in `Separator`, like what follows.
@@ -276,13 +278,7 @@ def model(
     Raises:
         UnknownModelError: If there is no such model.
     """
-    together = ensemble_for(name)
-    card = None if together else card_for(name)
-    if together:
-        label, weights = together.name, {one.model: _weights(one.model) for one in together.members}
-    else:
-        label = card.name if card else Path(name).stem
-        weights = {label: _weights(name)}
+    label, identity = _identity(name)
 
     def load(listen: Listener) -> Separator:
         return Separator(
@@ -290,7 +286,22 @@ def model(
             on_event=listen, cancel=cancel,
         )  # fmt: skip
 
-    return Model(label, {"model": label, "weights": weights}, load, keep=keep, listener=listener)
+    return Model(label, {"model": label, **identity}, load, keep=keep, listener=listener)
+
+
+def _identity(name: str) -> tuple[str, dict[str, Any]]:
+    """What a model, an ensemble or a chain is called, and all that its scores depend on."""
+    chain = chain_for(name)
+    if chain:
+        weights = {model: _weights(model) for model in chain.models()}
+        steps = [unspelt(step) for step in chain.needed(chain.sources)]
+        return chain.name, {"weights": weights, "steps": steps, "level": chain.about.level}
+    together = ensemble_for(name)
+    if together:
+        return together.name, {"weights": {one.model: _weights(one.model) for one in together.members}}
+    card = card_for(name)
+    label = card.name if card else Path(name).stem
+    return label, {"weights": {label: _weights(name)}}
 
 
 def _weights(name: str) -> Any:

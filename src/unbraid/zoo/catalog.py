@@ -100,12 +100,13 @@ def card_of_file(sha256: str, name: str, *, whole: bool = False) -> Checkpoint |
 
 def _near(name: str) -> str:
     """What there is instead of a name, as the end of a sentence."""
-    from unbraid.zoo.ensembles import list_ensembles  # which asks this module for cards
+    from unbraid.zoo.chains import list_presets  # which ask this module for cards
+    from unbraid.zoo.ensembles import list_ensembles
 
     aliases = [alias for table in _tables().values() for alias in table.get("aliases", ())]
     alone = [key for key, table in _tables().items() if not table.get("member")]
-    near = did_you_mean(name, [*list_ensembles(), *list_models(), *aliases])
-    return near or f"; there are {', '.join([*list_ensembles(), *alone])}"
+    near = did_you_mean(name, [*list_presets(), *list_ensembles(), *list_models(), *aliases])
+    return near or f"; there are {', '.join([*list_presets(), *list_ensembles(), *alone])}"
 
 
 @functools.cache

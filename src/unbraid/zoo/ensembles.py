@@ -18,7 +18,7 @@ import sys
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from unbraid.config import structure
 from unbraid.errors import ConfigError, UnknownModelError, UsageError
@@ -29,6 +29,9 @@ if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 SUFFIX = ".toml"
 
@@ -119,6 +122,16 @@ class EnsembleCard:
             raise ConfigError(f"{self.name}: every weight is 0; an ensemble makes at least one source")
         return found
 
+    def heard(self, sources: Iterable[str]) -> tuple[Member, ...]:
+        """The members that have a say in any of these sources.
+
+        Raises:
+            ConfigError: If a member's sources are not known.
+            UnknownModelError: If no model has a member's name.
+        """
+        wanted = set(sources)
+        return tuple(member for member in self.members if member.counts.keys() & wanted)
+
 
 def list_ensembles() -> tuple[str, ...]:
     """The names of the published ensembles.
@@ -130,19 +143,22 @@ def list_ensembles() -> tuple[str, ...]:
 
 
 def list_models() -> tuple[str, ...]:
-    """The names of all that can be separated with: models, the parts of ensembles, ensembles.
+    """The names of all that can be separated with: models, the parts of ensembles, ensembles, presets.
 
     >>> "htdemucs" in list_models()
     True
     """
-    return (*catalog.list_models(), *list_ensembles())
+    from unbraid.zoo.chains import list_presets  # whose steps ask this module for ensembles
+
+    return (*catalog.list_models(), *list_ensembles(), *list_presets())
 
 
 def ensemble_for(name_or_path: str | Path) -> EnsembleCard | None:
     """The ensemble that a name or a path means; None where it means no ensemble.
 
     Args:
-        name_or_path: A published ensemble's name or alias, or the path of a TOML file.
+        name_or_path: A published ensemble's name or alias, or the path of a TOML file; one with `steps` is a
+            chain, and no ensemble.
 
     Raises:
         ConfigError: If the file is no ensemble; says each fault.
@@ -154,28 +170,50 @@ def ensemble_for(name_or_path: str | Path) -> EnsembleCard | None:
     """
     path = Path(name_or_path)
     if path.suffix.lower() == SUFFIX:
-        return _from_file(path)
+        table = table_of(path)
+        return None if "steps" in table else _from_file(path, table)
     for name, table in _tables().items():
         if str(name_or_path) == name or str(name_or_path) in table.get("aliases", ()):
             return structure({"name": name, **table}, EnsembleCard, where=f"ensemble {name}")
     return None
 
 
-def _from_file(path: Path) -> EnsembleCard:
+def table_of(path: Path) -> dict[str, Any]:
+    """What stands in a file that describes an ensemble or a chain.
+
+    Raises:
+        ConfigError: If it is no TOML.
+        UnknownModelError: If there is no such file.
+        UsageError: If it cannot be read.
+    """
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise UnknownModelError(f"no ensemble is at {path}") from error
+        raise UnknownModelError(f"no ensemble is at {path}, and no chain") from error
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror or error}") from error
     except ValueError as error:  # no TOML, or no text
         raise ConfigError(f"{path} is no TOML file: {error}") from error
-    card = structure({"name": path.stem, **table}, EnsembleCard, where=str(path))
-    folder = path.parent
-    members = tuple(
-        Member(str(folder / member.model), member.weights) if (folder / member.model).is_file() else member
-        for member in card.members
+
+
+def beside(path: Path, members: Iterable[Member]) -> tuple[Member, ...]:
+    """Members whose models are looked for beside a file first.
+
+    Args:
+        path: Of the file that names them.
+        members: As written in it.
+    """
+    return tuple(
+        Member(str(path.parent / member.model), member.weights)
+        if (path.parent / member.model).is_file()
+        else member
+        for member in members
     )
+
+
+def _from_file(path: Path, table: dict[str, Any]) -> EnsembleCard:
+    card = structure({"name": path.stem, **table}, EnsembleCard, where=str(path))
+    members = beside(path, card.members)
     return EnsembleCard(card.name, members, card.rule, card.domain, card.description, card.citation)
 
 

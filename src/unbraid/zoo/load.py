@@ -14,6 +14,7 @@ import torch
 from unbraid.config import unstructure
 from unbraid.errors import UnknownModelError, UsageError, WeightsError
 from unbraid.zoo import cache, catalog
+from unbraid.zoo.chains import chain_for
 from unbraid.zoo.convert import read
 from unbraid.zoo.download import fetch, published
 from unbraid.zoo.ensembles import ensemble_for
@@ -139,11 +140,16 @@ def card_for(name_or_path: str | Path) -> Checkpoint | None:
 
     Raises:
         UnknownModelError: If no model has this name and no file this path.
-        UsageError: If it is an ensemble, which is no single network.
+        UsageError: If it is an ensemble or a chain, which is no single network.
 
     >>> card_for("htdemucs").sources
     ('drums', 'bass', 'other', 'vocals')
     """
+    chain = chain_for(name_or_path)
+    if chain is not None:
+        raise UsageError(
+            f"{chain.name} is a chain, not one network; its models are {', '.join(chain.models())}"
+        )
     ensemble = ensemble_for(name_or_path)
     if ensemble is not None:
         names = ", ".join(member.model for member in ensemble.members)

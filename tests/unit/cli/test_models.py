@@ -9,6 +9,7 @@ from unbraid.errors import WeightsError
 from unbraid.progress import Reporter, Stage
 from unbraid.zoo import cache, catalog
 from unbraid.zoo.catalog import card, cards, families, list_models
+from unbraid.zoo.chains import list_presets
 from unbraid.zoo.ensembles import ensemble_for, list_ensembles
 
 
@@ -36,7 +37,7 @@ def test_the_table_names_each_model_and_what_one_must_know(run, arguments):
     said = run("models", *arguments).out
     rows = rows_of(said)
     shown = [known for known in cards() if arguments or not known.member]
-    assert list(rows) == [*(known.name for known in shown), *list_ensembles()]
+    assert list(rows) == [*(known.name for known in shown), *list_ensembles(), *list_presets()]
     for known in shown:
         _, sources, _, _, licence, score, on_disk = rows[known.name]
         assert (sources, licence) == (", ".join(known.sources), known.licence)
@@ -60,7 +61,7 @@ def test_the_notes_stay_shorter_than_the_table_and_say_how_to_see_the_rest(run):
 def test_families_have_titles_and_the_youngest_comes_first(run):
     titles = [line[:-1] for line in run("models").out.splitlines() if line.endswith(":")]
     families_shown = [name for name, names in families().items() if not all(card(n).member for n in names)]
-    assert titles == [*families_shown, "Ensembles"]
+    assert titles == [*families_shown, "Ensembles", "Presets"]
 
 
 def test_the_table_says_what_is_on_disk(run, stored):
@@ -113,6 +114,12 @@ def test_show_says_where_weights_come_from_and_what_vouches_for_them(run):
     assert "https://dl.fbaipublicfiles.com/demucs/v3.0/demucs-e07c671f.th" in said
     assert "begins with e07c671f, all that its publisher states" in said
     assert "from the file that you gave" in said
+
+
+def test_show_and_path_know_presets(run):
+    assert run("models", "show", "karaoke").out == run("presets", "karaoke").out
+    wanted = [str(cache.path_of(name)) for name in ("htdemucs_ft.vocals", "uvr_mdx.kara_2")]
+    assert run("models", "path", "karaoke").out.splitlines() == wanted
 
 
 def test_show_says_what_an_ensemble_is_made_of(run):

@@ -54,6 +54,7 @@ def test_a_misspelt_command_is_no_missing_file(run, song):
         ("", {}),
         ("-n mine.th", {"model": "mine.th"}),
         ("--name mine.th", {"model": "mine.th"}),
+        ("--preset full_band", {"model": "full_band"}),
         ("--model mine.th", {"model": "mine.th"}),
         ("--two-stems vocals", {"stems": ("vocals", "no_vocals")}),
         ("--stems vocals,rest", {"stems": ("vocals", "rest")}),

@@ -77,3 +77,17 @@ def test_every_fault_is_reported_at_once():
 @given(st.builds(Outer, name=st.text(), rate=st.floats(allow_nan=False), segment=st.just(Fraction(7, 3))))
 def test_structuring_undoes_unstructuring(value):
     assert structure(unstructure(value), Outer) == value
+
+
+@dataclass(frozen=True)
+class Way:
+    from_: str
+    to: str = ""
+
+
+def test_a_key_may_be_a_word_of_pythons():
+    way = structure({"from": "a"}, Way)
+    assert way == Way("a")
+    assert unstructure(way) == {"from": "a", "to": ""}
+    with pytest.raises(ConfigError, match="unknown key 'form'; did you mean from"):
+        structure({"form": "a"}, Way)

@@ -12,6 +12,7 @@ from unbraid.errors import ConfigError, UnknownModelError
 from unbraid.networks import ARCHITECTURES
 from unbraid.networks.base import parameter_count
 from unbraid.zoo import catalog
+from unbraid.zoo.chains import list_presets
 from unbraid.zoo.checkpoint import Checkpoint, WeightFile
 from unbraid.zoo.ensembles import ensemble_for, list_ensembles
 from unbraid.zoo.package import free_fields, skeleton
@@ -216,7 +217,8 @@ def test_a_hopeless_name_is_answered_with_all_names():
     with pytest.raises(UnknownModelError, match=r"there are .*htdemucs") as caught:
         catalog.card("zzz")
     names = str(caught.value).split("there are ")[1].split(", ")
-    assert set(names) == {*list_ensembles(), *(card.name for card in catalog.cards() if not card.member)}
+    alone = (card.name for card in catalog.cards() if not card.member)
+    assert set(names) == {*list_presets(), *list_ensembles(), *alone}
 
 
 @pytest.mark.parametrize(
