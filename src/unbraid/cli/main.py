@@ -31,6 +31,7 @@ COMMANDS: Mapping[str, str] = {
     "models": "unbraid.cli.models:models",
     "info": "unbraid.cli.info:info",
     "doctor": "unbraid.cli.doctor:doctor",
+    "bench": "unbraid.cli.bench:bench",
 }
 _DEFAULT = "separate"
 _DEBUG = ("-v", "--verbose", "--debug")
