@@ -186,7 +186,9 @@ def agreement(ours: Path, theirs: Path, *, rescaled: bool) -> dict[str, float]:
     assert stems
     assert stems.keys() == found.keys(), f"{sorted(stems)} and {sorted(found)}"
     if rescaled:
-        found = {stem: samples / max(1.0, 1.01 * samples.abs().max()) for stem, samples in found.items()}
+        found = {
+            stem: samples / max(1.0, 1.01 * samples.abs().max().item()) for stem, samples in found.items()
+        }
     return {stem: round(snr(stems[stem], found[stem]).item(), 1) for stem in stems}
 
 

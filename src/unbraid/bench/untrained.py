@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import torch
@@ -44,7 +45,7 @@ def _weight(name: str, like: Tensor, generator: torch.Generator) -> Tensor:
         return 0.05 + 0.25 * torch.rand(like.shape, generator=generator)
     noise = torch.randn(like.shape, generator=generator)
     if like.ndim > 1 and not name.endswith((".gamma", ".beta")):
-        return noise * (2 / like.shape[1:].numel()) ** 0.5
+        return noise * math.sqrt(2 / like.shape[1:].numel())
     if name.endswith(("weight", ".gamma", "running_var", "_scale")):
         return 1 + 0.1 * noise
     return 0.05 * noise
