@@ -74,6 +74,7 @@ bench: $(READY)
 	$(BIN)/python benchmarks/sounds.py $(SONGS)/lithium
 	$(BIN)/python benchmarks/memory.py 5 60
 	$(BIN)/python benchmarks/models.py
+	$(BIN)/python benchmarks/peers.py --song $(SONGS)/lithium/mixture.flac
 	$(BIN)/python benchmarks/agreement.py
 	$(BIN)/python benchmarks/report.py
 

@@ -22,7 +22,7 @@ import facts
 from unbraid.metrics.aggregate import bootstrap, compare
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
 FOLDER = Path(__file__).parent
 ROOT = FOLDER.parent
@@ -224,6 +224,35 @@ def costs() -> str:
     return f"{facts.table(headings, cells)}\n{origin(benchmark)}\n"
 
 
+def peers() -> str:
+    """Whole processes beside those of others."""
+    if not (FOLDER / "peers.json").exists():
+        return "No run is stored; `python benchmarks/peers.py` makes one.\n"
+    benchmark = stored("peers")
+    rows = [
+        (
+            " ".join([f"`{row['case']}`", *(f"`{word}`" for word in row["options"])]),
+            row["peer"],
+            row["weights"],
+            f"{row['song']}, {row['song_seconds']:.0f} s",
+            str(row["threads"]),
+            *(_medians(row["pairs"], figure, unit) for figure, unit in (("seconds", "s"), ("peak_mb", "MB"))),
+            "{median:.2f} ({least:.2f} to {greatest:.2f})".format(**row["times_faster"]),
+            f"{min(row['snr_db'].values()):.0f} dB" if row["snr_db"] else "–",
+        )
+        for row in benchmark["results"]
+    ]
+    both = ("time, Unbraid / peer", "peak memory, Unbraid / peer")
+    headings = ("case", "peer", "weights", "song", "threads", *both, "times faster", "SNR between both")
+    return f"{facts.table(headings, rows)}\n{origin(benchmark)}\n"
+
+
+def _medians(pairs: Sequence[Mapping[str, Any]], figure: str, unit: str) -> str:
+    """A figure of both sides, each its median over the pairs."""
+    sides = [statistics.median(both[side][figure] for both in pairs) for side in ("unbraid", "peer")]
+    return f"{sides[0]:.0f} / {sides[1]:.0f} {unit}"
+
+
 def sounds(source: str, figures: Mapping[str, str]) -> str:
     """What each method makes of a source in one excerpt; `figures` are headings by the stored names."""
     benchmark = stored("sounds")
@@ -296,6 +325,7 @@ DRAWINGS: Mapping[str, Callable[[], str]] = {
     "bsseval": bsseval,
     "classical": classical,
     "costs": costs,
+    "peers": peers,
     "agreement": agreement,
     "sounds-vocals": lambda: sounds(
         "vocals",

