@@ -63,23 +63,27 @@ def difference(ours, theirs, length, *, dtype=torch.float64, batch=2):
     return ((found - expected).norm() / expected.norm()).item()
 
 
-# Lengths around a hop and around an even number of hops. Positions and a window are in float32 with them.
+# Lengths around a hop and around an even number of hops. The masked kind keeps a window in float32.
 @pytest.mark.parametrize("options", VARIANTS.values(), ids=VARIANTS.keys())
 def test_the_mathematics_is_that_of_the_published_network(options):
     ours, theirs = pair(options)
     least = options["n_fft"] // 2
-    tolerance = 1e-6 if "attention" in options or options.get("masked") else 1e-12
-    for length in (least + 32, least + 33, least + 64, 1000):
-        assert difference(ours, theirs, length) < tolerance
-        assert difference(ours, theirs, length, dtype=torch.float32) < 1e-5
+    tolerance = 1e-6 if options.get("masked") else 1e-12
+    lengths = (least + 32, least + 33, least + 64, 1000)
+    # In float64 first: the published transformers remember angles, in the precision that asked first.
+    assert max(difference(ours, theirs, length) for length in lengths) < tolerance
+    assert max(difference(ours, theirs, length, dtype=torch.float32) for length in lengths) < 1e-5
 
 
-@pytest.mark.parametrize(
-    "options", [{}, {"masked": True}, {"attention": {}}], ids=["small", "masked", "tran"]
-)
+@pytest.mark.parametrize("options", [{}, {"masked": True}], ids=["small", "masked"])
 def test_the_full_networks_agree(options):
     ours, theirs = pair(options)
     assert difference(ours, theirs, 20_000, dtype=torch.float32, batch=1) < 1e-5
+
+
+# In float32 each is 1.8e-5 from its float64: scores of attention multiply what was rounded before them.
+def test_the_full_network_with_transformers_agrees():
+    assert difference(*pair({"attention": {}}), 20_000, batch=1) < 1e-12
 
 
 @pytest.mark.slow
