@@ -9,6 +9,12 @@ import torch
 
 # What all methods without training share.
 SHORT = {"sample_rate": 8000, "segment": 3000, "n_fft": 128, "hop_length": 32}
+# The bands of a small SCNet: kernels of three times, twice and once the stride.
+SPARSE = [
+    {"share": 0.3, "stride": 1, "kernel_size": 3, "depth": 2},
+    {"share": 0.3, "stride": 2, "kernel_size": 4, "depth": 1},
+    {"share": 0.4, "stride": 4, "kernel_size": 4, "depth": 1},
+]
 TINY: dict[str, dict[str, Any]] = {
     "demucs": {  # all that any generation has
         "sources": ["vocals", "rest"],
@@ -193,6 +199,30 @@ TINY: dict[str, dict[str, Any]] = {
         "bass_token_size": 8,
         "bass_layers": 1,
     },
+    "mdx23c": {
+        "sources": ["vocals", "drums", "rest"],
+        "sample_rate": 8000,
+        "n_fft": 64,
+        "hop_length": 16,
+        "bins": 32,
+        "frames": 24,
+        "subbands": 2,
+        "channels": 6,
+        "growth": 4,
+        "levels": 2,
+        "bottleneck": 2,
+    },
+    "scnet": {
+        "sources": ["vocals", "drums", "rest"],
+        "sample_rate": 8000,
+        "segment": 1000,
+        "n_fft": 64,
+        "hop_length": 16,
+        "widths": [8, 12],
+        "bands": SPARSE,
+        "layers": 2,
+    },
+    "apollo": {"sample_rate": 8000, "segment": 3500, "n_fft": 160, "channels": 32, "layers": 1},
     "hpss": {**SHORT, "harmonic_frames": 7, "percussive_bins": 9, "margin": 1.5, "sources": list("abc")},
     "nmf": {**SHORT, "components": 5, "iterations": 20},
     "repet": {**SHORT, "shortest_period": 0.05, "longest_period": 0.1},
@@ -234,6 +264,24 @@ UMXSE = {
 ELUS = {"encoder": "elu", "decoder": "elu"}
 SPLEETER_4 = {"sources": ["vocals", "drums", "bass", "other"], **ELUS}
 SPLEETER_5 = {"sources": ["vocals", "piano", "drums", "bass", "other"], "softmax": True, **ELUS}
+
+
+def bands(shares: list[float], strides: list[int], depths: list[int]) -> list[dict[str, Any]]:
+    """The bands of an SCNet; where a stride is 1, as in the lowest band, a kernel has three bins."""
+    return [
+        {"share": share, "stride": stride, "kernel_size": stride if stride > 1 else 3, "depth": depth}
+        for share, stride, depth in zip(shares, strides, depths, strict=True)
+    ]
+
+
+WIDE = {"widths": [64, 128, 256]}
+SCNET_LARGE = {**WIDE, "bands": bands([0.225, 0.372, 0.403], [1, 4, 16], [3, 2, 1])}
+SCNET_XL = {**WIDE, "layers": 8, "bands": bands([0.23, 0.37, 0.4], [1, 4, 16], [3, 2, 1])}
+SCNET_XL_IHF = {**SCNET_XL, "bands": bands([0.23, 0.37, 0.4], [1, 4, 4], [3, 3, 3])}
+TWO = ["vocals", "other"]
+D1581 = {"sources": TWO, "growth": 64, "n_fft": 12288, "hop_length": 2048, "bins": 6144, "frames": 128}
+DRUM_KIT = ["kick", "snare", "toms", "hh", "ride", "crash"]
+MDX23C_DRUMS = {"sources": DRUM_KIT, "n_fft": 2048, "hop_length": 512, "bins": 1024}
 PUBLISHED = [
     Published("demucs", "demucs", {}, 265_679_496),
     Published("demucs_48", "demucs", {"channels": 48}, 149_462_504),
@@ -264,6 +312,21 @@ PUBLISHED = [
     Published("mdx_net_drums", "mdx_net", {"targets": [{"frames": 128, "levels": 4}]}, 5_480_196),
     Published("mdx_net_wide", "mdx_net", {"targets": [{"bins": 3072, "channels": 48}]}, 16_688_260),
     Published("magnitude_transformer", "magnitude_transformer", {}, 28_620_216),
+    Published("scnet", "scnet", {}, 10_578_768),
+    Published("scnet_large", "scnet", SCNET_LARGE, 42_181_232),
+    Published("scnet_xl", "scnet", SCNET_XL, 54_006_896),
+    Published("scnet_xl_ihf", "scnet", SCNET_XL_IHF, 53_466_800),
+    Published("scnet_masked", "scnet", {"masked": True}, 10_597_284),
+    Published("scnet_masked_xl_ihf", "scnet", {"masked": True, **SCNET_XL_IHF}, 53_485_316),
+    Published("scnet_tran", "scnet", {"attention": {}}, 10_379_952),
+    Published("mdx23c", "mdx23c", {}, 111_994_368),
+    Published("mdx23c_two", "mdx23c", {"sources": TWO}, 111_990_272),
+    Published("mdx23c_one", "mdx23c", {"sources": TWO[:1]}, 111_988_224),
+    Published("mdx23c_narrow", "mdx23c", {"channels": 64, "growth": 64}, 30_119_168),
+    Published("mdx23c_drums", "mdx23c", MDX23C_DRUMS, 109_378_624),
+    Published("mdx23c_full_band", "mdx23c", {**D1581, "subbands": 6}, 45_813_888),
+    Published("apollo", "apollo", {}, 16_539_308),
+    Published("apollo_uni", "apollo", {"channels": 384}, 36_604_076),
     *(
         Published("classical", name, {}, 0)
         for name in ("hpss", "nmf", "repet", "repet_sim", "centre", "rpca")

@@ -3,8 +3,8 @@
     centred        frame n looks at n_fft samples around sample n · hop_length; the edges are padded
     not centred    frame n begins on sample n · hop_length; nothing is padded
 
-The window is a periodic Hann window of n_fft samples. The inverse adds the windowed frames and divides
-by the sum of the squared windows: the least-squares inverse, exact wherever a window reaches.
+The window is n_fft samples long. The inverse adds the windowed frames and divides by the sum of the squared
+windows: the least-squares inverse, exact wherever a window reaches.
 
 Source: Griffin and Lim, "Signal estimation from modified short-time Fourier transform", 1984.
 """
@@ -38,6 +38,13 @@ class Scaling(str, Enum):
     UNITARY = "unitary"  # by 1/√n_fft: a frame and its two-sided spectrum have equal energy
 
 
+class Window(str, Enum):
+    """How the samples of a frame count."""
+
+    HANN = "hann"  # periodic
+    RECTANGULAR = "rectangular"  # all alike
+
+
 @dataclass(frozen=True, slots=True)
 class Stft:
     """Spectra of short overlapping frames of a signal, and the signal back from them.
@@ -48,6 +55,7 @@ class Stft:
         centred: Whether frames are centred on multiples of the hop; otherwise they begin there.
         padding: What stands beyond the edges of a centred transform.
         scaling: By what the spectrum is multiplied.
+        window: How the samples of a frame count.
 
     Raises:
         ConfigError: If frames are odd, or the hop is longer than half of one.
@@ -65,6 +73,7 @@ class Stft:
     centred: bool = True
     padding: Padding = Padding.REFLECT
     scaling: Scaling = Scaling.PLAIN
+    window: Window = Window.HANN
 
     def __post_init__(self) -> None:
         n_fft, hop = self.n_fft, self.hop_length
@@ -114,7 +123,7 @@ class Stft:
 
         Returns:
             `(..., length)`. A sample under no window is zero: the first of an uncentred transform, where
-            the Hann window is zero, and all behind the last frame.
+            a Hann window is zero, and all behind the last frame.
 
         Raises:
             ShapeError: If the spectrum has another number of bins.
@@ -152,7 +161,8 @@ class Stft:
 
     def _window(self, like: Tensor) -> Tensor:
         # Made on each call, which costs microseconds: nothing to move between devices, nothing to store.
-        return torch.hann_window(self.n_fft, dtype=like.dtype, device=like.device)
+        make = torch.hann_window if self.window is Window.HANN else torch.ones
+        return make(self.n_fft, dtype=like.dtype, device=like.device)
 
 
 def pad(samples: Tensor, left: int, right: int, padding: Padding = Padding.REFLECT) -> Tensor:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from unbraid.dsp.stft import Padding, Scaling, Stft, pad
+from unbraid.dsp.stft import Padding, Scaling, Stft, Window, pad
 from unbraid.errors import ConfigError, ShapeError
 
 
@@ -18,11 +18,11 @@ def noise(*shape, seed=0, dtype=torch.float64):
 
 
 @pytest.mark.parametrize(("n_fft", "hop"), [(16, 4), (16, 8), (16, 2), (24, 6), (16, 5), (30, 4)])
-@pytest.mark.parametrize("edges", list(itertools.product(Padding, Scaling)))
+@pytest.mark.parametrize("edges", list(itertools.product(Padding, Scaling, Window)))
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-12), (torch.float32, 1e-5)])
 def test_the_inverse_undoes_a_centred_transform(n_fft, hop, edges, dtype, tolerance):
-    padding, scaling = edges
-    stft = Stft(n_fft, hop, padding=padding, scaling=scaling)
+    padding, scaling, window = edges
+    stft = Stft(n_fft, hop, padding=padding, scaling=scaling, window=window)
     for length in [*range(3 * n_fft), 1000]:
         signal = noise(2, length, seed=length, dtype=dtype)
         spectrum = stft(signal)
@@ -43,14 +43,16 @@ def test_the_inverse_undoes_an_uncentred_transform_wherever_a_window_reaches(n_f
         assert not back[covered:].any()
 
 
+@pytest.mark.parametrize("shape", Window)
 @pytest.mark.parametrize("scaling", Scaling)
 @pytest.mark.parametrize("centred", [False, True])
-def test_a_frame_is_the_fourier_sum_of_its_windowed_samples(centred, scaling):
+def test_a_frame_is_the_fourier_sum_of_its_windowed_samples(centred, scaling, shape):
     n_fft, hop, signal = 12, 3, noise(40)
-    spectrum = Stft(n_fft, hop, centred=centred, scaling=scaling, padding=Padding.ZERO)(signal).numpy()
+    stft = Stft(n_fft, hop, centred=centred, scaling=scaling, padding=Padding.ZERO, window=shape)
+    spectrum = stft(signal).numpy()
     samples = np.pad(signal.numpy(), n_fft // 2) if centred else signal.numpy()
     time = np.arange(n_fft)
-    window = 0.5 - 0.5 * np.cos(2 * np.pi * time / n_fft)
+    window = np.ones(n_fft) if shape is Window.RECTANGULAR else 0.5 - 0.5 * np.cos(2 * np.pi * time / n_fft)
     scale = 1 / math.sqrt(n_fft) if scaling is Scaling.UNITARY else 1.0
     for frame in range(spectrum.shape[1]):
         part = samples[frame * hop : frame * hop + n_fft] * window

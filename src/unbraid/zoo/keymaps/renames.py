@@ -11,6 +11,7 @@ from unbraid.zoo.keymaps import (
     lasaft,
     mdx_net_torch,
     open_unmix,
+    scnet,
     spleeter_torch,
     torchaudio_hdemucs,
     x_umx,
@@ -31,6 +32,7 @@ RENAMES: Mapping[str, Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]]] = 
     "lasaft": lasaft.rename,
     "mdx_net": mdx_net_torch.rename,
     "open_unmix": open_unmix.rename,
+    "scnet": scnet.rename,
     "spleeter": spleeter_torch.rename,
     "x_umx": x_umx.rename,
 }
