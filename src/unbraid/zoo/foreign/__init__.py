@@ -1,0 +1,1 @@
+"""What other programs' configuration files and weights say of a network, one architecture a file."""
