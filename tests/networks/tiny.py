@@ -223,6 +223,58 @@ TINY: dict[str, dict[str, Any]] = {
         "layers": 2,
     },
     "apollo": {"sample_rate": 8000, "segment": 3500, "n_fft": 160, "channels": 32, "layers": 1},
+    "bandit": {
+        "sources": ["speech", "rest"],
+        "sample_rate": 8000,
+        "segment": 3000,
+        "n_fft": 64,
+        "hop_length": 16,
+        "bands": 8,
+        "features": 10,
+        "layers": 1,
+        "hidden_size": 8,
+        "mask_hidden_size": 12,
+    },
+    "bs_mamba2": {
+        "sources": ["vocals", "rest"],
+        "sample_rate": 8000,
+        "segment": 3000,
+        "n_fft": 64,
+        "hop_length": 16,
+        "bands": [2, 3, 8, 20],
+        "channels": 12,
+        "depth": 1,
+        "state_size": 16,
+        "expansion": 2,
+        "head_size": 8,
+        "mask_expansion": 2,
+    },
+    "ts_bs_mamba2": {  # 57 bands, whatever the rate
+        "sources": ["vocals", "rest"],
+        "sample_rate": 44100,
+        "segment": 3000,
+        "n_fft": 1024,
+        "hop_length": 512,
+        "channels": 24,
+        "mask_layers": 1,
+        "map_layers": 1,
+        "state_size": 16,
+        "expansion": 2,
+        "head_size": 16,
+    },
+    "conformer": {
+        "sources": ["vocals", "rest"],
+        "sample_rate": 8000,
+        "segment": 3000,
+        "n_fft": 64,
+        "hop_length": 16,
+        "channels": 12,
+        "depth": 2,
+        "heads": 2,
+        "head_channels": 6,
+        "expansion": 2,
+        "kernel_size": 5,
+    },
     "hpss": {**SHORT, "harmonic_frames": 7, "percussive_bins": 9, "margin": 1.5, "sources": list("abc")},
     "nmf": {**SHORT, "components": 5, "iterations": 20},
     "repet": {**SHORT, "shortest_period": 0.05, "longest_period": 0.1},
@@ -327,11 +379,20 @@ PUBLISHED = [
     Published("mdx23c_full_band", "mdx23c", {**D1581, "subbands": 6}, 45_813_888),
     Published("apollo", "apollo", {}, 16_539_308),
     Published("apollo_uni", "apollo", {"channels": 384}, 36_604_076),
+    Published("bandit", "bandit", {}, 37_022_688),
+    Published("bs_mamba2", "bs_mamba2", {}, 48_098_188),
+    Published("ts_bs_mamba2", "ts_bs_mamba2", {}, 35_517_480),
+    Published("ts_bs_mamba2_2stems", "ts_bs_mamba2", {"sources": ["vocals", "other"]}, 25_872_408),
+    Published("conformer", "conformer", {}, 65_943_560),
     *(
         Published("classical", name, {}, 0)
         for name in ("hpss", "nmf", "repet", "repet_sim", "centre", "rpca")
     ),
 ]
+
+
+# Of a state space: steps of a tenth, rates of a few, and the token itself as loud as what is remembered.
+CENTRES = {"dt_bias": -2.0, "A_log": 1.0, "D": 1.0}
 
 
 def lively(state: dict[str, torch.Tensor], seed: int = 0) -> dict[str, torch.Tensor]:
@@ -348,6 +409,8 @@ def _lively(name: str, shape: torch.Size, generator: torch.Generator) -> torch.T
     if name.endswith(".scale"):
         return 0.05 + 0.25 * torch.rand(shape, generator=generator)
     noise = torch.randn(shape, generator=generator)
+    if (kind := name.rpartition(".")[2]) in CENTRES:
+        return CENTRES[kind] + 0.3 * noise
     if shape == (1,) and name.endswith("weight"):  # the slope of a PReLU; near 1 it would do nothing
         return 0.2 + 0.05 * noise
     if len(shape) > 1 and not name.endswith((".gamma", ".beta")):

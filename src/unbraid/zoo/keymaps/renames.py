@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from unbraid.zoo.keymaps import (
+    bandit,
     d3net,
     demucs_v1_v2,
     htdemucs_package,
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 # By architecture. Weights that have our names already stay as they are. Of a network that is published in
 # several files, a part each, it is given the weights of one part, and their names begin behind the part's.
 RENAMES: Mapping[str, Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]]] = {
+    "bandit": bandit.rename,
     "d3net": d3net.rename,
     "demucs": demucs_v1_v2.rename,
     "hdemucs": torchaudio_hdemucs.rename,
