@@ -7,6 +7,8 @@ from typing import Any
 
 import torch
 
+from unbraid.networks.bsrnn import BASS_BANDS, DRUMS_BANDS
+
 # What all methods without training share.
 SHORT = {"sample_rate": 8000, "segment": 3000, "n_fft": 128, "hop_length": 32}
 TINY: dict[str, dict[str, Any]] = {
@@ -193,6 +195,53 @@ TINY: dict[str, dict[str, Any]] = {
         "bass_token_size": 8,
         "bass_layers": 1,
     },
+    "bsrnn": {
+        "sources": ["vocals"],
+        "sample_rate": 8000,
+        "n_fft": 64,
+        "hop_length": 16,
+        "frames": 21,
+        "bands": [2, 3, 5, 9, 14],
+        "channels": 8,
+        "hidden": 6,
+        "depth": 2,
+        "mask_channels": 12,
+    },
+    "bs_roformer": {  # all that any public network has, but for polar positions
+        "sources": ["vocals", "drums", "rest"],
+        "sample_rate": 8000,
+        "segment": 1000,
+        "n_fft": 64,
+        "hop_length": 16,
+        "normalized": True,
+        "bands": [2, 3, 5, 9, 14],
+        "channels": 16,
+        "depth": 3,
+        "linear_layers": 1,
+        "heads": 2,
+        "head_channels": 8,
+        "bias": True,
+        "skip_connection": True,
+        "mask_layers": 2,
+        "mask_expansion": 2,
+    },
+    "mel_band_roformer": {
+        "sources": ["vocals", "drums", "rest"],
+        "sample_rate": 8000,
+        "segment": 1000,
+        "n_fft": 128,
+        "hop_length": 16,
+        "bands": 9,
+        "channels": 16,
+        "depth": 2,
+        "linear_layers": 1,
+        "band_layers": 2,
+        "heads": 2,
+        "head_channels": 8,
+        "mask_layers": 1,
+        "mask_expansion": 2,
+        "zero_dc": False,
+    },
     "hpss": {**SHORT, "harmonic_frames": 7, "percussive_bins": 9, "margin": 1.5, "sources": list("abc")},
     "nmf": {**SHORT, "components": 5, "iterations": 20},
     "repet": {**SHORT, "shortest_period": 0.05, "longest_period": 0.1},
@@ -234,6 +283,8 @@ UMXSE = {
 ELUS = {"encoder": "elu", "decoder": "elu"}
 SPLEETER_4 = {"sources": ["vocals", "drums", "bass", "other"], **ELUS}
 SPLEETER_5 = {"sources": ["vocals", "piano", "drums", "bass", "other"], "softmax": True, **ELUS}
+# Frequencies of a RoFormer's two rotary tables, which its class counts as parameters; none is trained.
+ROTARY = 64
 PUBLISHED = [
     Published("demucs", "demucs", {}, 265_679_496),
     Published("demucs_48", "demucs", {"channels": 48}, 149_462_504),
@@ -264,6 +315,11 @@ PUBLISHED = [
     Published("mdx_net_drums", "mdx_net", {"targets": [{"frames": 128, "levels": 4}]}, 5_480_196),
     Published("mdx_net_wide", "mdx_net", {"targets": [{"bins": 3072, "channels": 48}]}, 16_688_260),
     Published("magnitude_transformer", "magnitude_transformer", {}, 28_620_216),
+    Published("bsrnn", "bsrnn", {}, 32_414_628),
+    Published("bsrnn_bass", "bsrnn", {"bands": BASS_BANDS}, 33_371_812),
+    Published("bsrnn_drums", "bsrnn", {"bands": DRUMS_BANDS}, 35_954_340),
+    Published("bs_roformer", "bs_roformer", {}, 159_758_092 - ROTARY),
+    Published("mel_band_roformer", "mel_band_roformer", {}, 228_202_852 - ROTARY),
     *(
         Published("classical", name, {}, 0)
         for name in ("hpss", "nmf", "repet", "repet_sim", "centre", "rpca")
@@ -290,3 +346,14 @@ def _lively(name: str, shape: torch.Size, generator: torch.Generator) -> torch.T
     if len(shape) > 1 and not name.endswith((".gamma", ".beta")):
         return noise * (2 / shape[1:].numel()) ** 0.5
     return 1 + 0.1 * noise if name.endswith(("weight", ".gamma", "running_var", "_scale")) else 0.05 * noise
+
+
+class Inner(torch.nn.Module):
+    """A network without what is around its layers, as graph runtimes take it."""
+
+    def __init__(self, network: torch.nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, *features: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        return self.network.inner(*features)

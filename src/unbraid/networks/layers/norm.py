@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -61,3 +62,26 @@ class TokenNorm(nn.Module):
         variance, mean = torch.var_mean(tokens, dim=(1, 2), correction=0, keepdim=True)
         gain = self.weight * (variance + self.eps).rsqrt()  # (B, 1, C)
         return torch.addcmul(self.bias - mean * gain, tokens, gain)
+
+
+class RMSNorm(nn.Module):
+    """Brings every token to a root mean square of one, then scales each channel.
+
+    Args:
+        channels: Size of the last axis.
+
+    Source: Zhang and Sennrich, "Root mean square layer normalization", NeurIPS 2019; silence stays silence.
+    """
+
+    # Published networks divide by the length of a token, at least this.
+    _LEAST_LENGTH = 1e-12
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.gamma = nn.Parameter(torch.ones(channels))
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Tokens `(..., C)`, same shape; in half precision, too, lengths are measured in float32."""
+        channels = len(self.gamma)
+        eps = self._LEAST_LENGTH**2 / channels
+        return F.rms_norm(tokens, (channels,), self.gamma.to(tokens.dtype), eps)

@@ -11,6 +11,7 @@ from unbraid.zoo.keymaps import (
     lasaft,
     mdx_net_torch,
     open_unmix,
+    roformer,
     spleeter_torch,
     torchaudio_hdemucs,
     x_umx,
@@ -24,12 +25,14 @@ if TYPE_CHECKING:
 # By architecture. Weights that have our names already stay as they are. Of a network that is published in
 # several files, a part each, it is given the weights of one part, and their names begin behind the part's.
 RENAMES: Mapping[str, Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]]] = {
+    "bs_roformer": roformer.rename,
     "d3net": d3net.rename,
     "demucs": demucs_v1_v2.rename,
     "hdemucs": torchaudio_hdemucs.rename,
     "htdemucs": htdemucs_package.rename,
     "lasaft": lasaft.rename,
     "mdx_net": mdx_net_torch.rename,
+    "mel_band_roformer": roformer.rename,
     "open_unmix": open_unmix.rename,
     "spleeter": spleeter_torch.rename,
     "x_umx": x_umx.rename,

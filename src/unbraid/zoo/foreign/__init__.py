@@ -1,0 +1,1 @@
+"""Descriptions that other programs write of their networks, as our configurations."""
