@@ -108,6 +108,8 @@ def test_a_mask_of_one_gives_the_mixture(rng):
     torch.testing.assert_close(network.around(one, mixture)[:, 0], mixture, rtol=0, atol=1e-5)
 
 
+# The exporter says so of every LSTM.
+@pytest.mark.filterwarnings("ignore:The tensor attributes:UserWarning")
 @pytest.mark.parametrize("joint", [True, False])
 def test_the_layers_can_be_recorded_as_a_graph(joint, rng):
     network = small(joint=joint).float()

@@ -22,8 +22,8 @@ from unbraid.networks.layers.axial_transformer import Position
 pytestmark = pytest.mark.reference
 
 GOLDEN = Path(__file__).parents[1] / "golden"
-LAYERS = {"time_transformer_depth": 1, "freq_transformer_depth": 1}
-BS = {**SMALL, **LAYERS, "freqs_per_bands": BANDS}
+LAYERS = {"stereo": True, "time_transformer_depth": 1, "freq_transformer_depth": 1}
+BS = {**SMALL, **LAYERS, "freqs_per_bands": BANDS, "zero_dc": True}
 BS_OURS = {**OURS, "bands": BANDS}
 BS_VARIANTS = {
     "as published": ({}, {}),

@@ -316,7 +316,7 @@ class BSRNN(nn.Module):
         level = (spectrum - mean) / (deviation + _EPS)
         features = torch.view_as_real(level).movedim(-1, 2).flatten(1, 2)  # (B, W, F, N)
         (mask,) = inner(features.to(dtype))
-        parts = mask.to(signal.dtype).unflatten(1, (-1, 2)).movedim(2, -1).contiguous()
+        parts = mask.to(signal.dtype).reshape(len(mask), -1, 2, *mask.shape[2:]).movedim(2, -1).contiguous()
         masked = torch.view_as_complex(parts) * level * deviation + mean
         estimate = self.stft.inverse(masked, mixture.shape[-1])
         return estimate.view(mixture.shape)[:, None].to(mixture.dtype)

@@ -207,10 +207,11 @@ class Transformer(nn.Module):
         A few rows go through all layers before the next begin, so that memory grows with the tokens alone. A
         graph that is being recorded is spared that: it has a runtime of its own.
         """
-        rows = max(1, _AT_ONCE // max(1, tokens.shape[1]))
-        if torch.jit.is_tracing() or torch.compiler.is_compiling() or rows >= len(tokens):
+        if _recording():
             return self._through(tokens)
-        return torch.cat([self._through(part) for part in tokens.split(rows)])
+        rows = max(1, _AT_ONCE // max(1, tokens.shape[1]))
+        parts = [self._through(tokens[start : start + rows]) for start in range(0, len(tokens), rows)]
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
 
     def _through(self, tokens: Tensor) -> Tensor:
         for layer in self.layers:
@@ -268,3 +269,8 @@ class AxialLayers(nn.ModuleList):
             if self.skip_connection:
                 earlier = tokens if earlier is None else earlier + tokens
         return tokens
+
+
+def _recording() -> bool:
+    """Whether what is computed becomes a graph."""
+    return torch.compiler.is_compiling() or torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]

@@ -53,4 +53,5 @@ class DualPath(nn.Sequential):
         along_time, along_bands = cast("tuple[Recurrence, Recurrence]", tuple(self))
         tokens = along_time(tokens.flatten(0, 1)).view(tokens.shape)
         frames = tokens.transpose(1, 2)  # (B, N, K, C)
-        return along_bands(frames.flatten(0, 1)).view(frames.shape).transpose(1, 2)
+        heard: Tensor = along_bands(frames.flatten(0, 1)).view(frames.shape)
+        return heard.transpose(1, 2)

@@ -173,7 +173,7 @@ def compared(config):
         bs.Config(channels=256, sources=tuple(SIX), bias=True),
         bs.Config(channels=32, depth=2, audio_channels=1, mask_layers=0),
         bs.Config(channels=32, depth=2, position=Position.POLAR, mask_layers=3, mask_expansion=1),
-        structure({**TINY["bs_roformer"], "n_fft": 64}, bs.Config),
+        structure({**TINY["bs_roformer"], "n_fft": 2048, "hop_length": 512, "bands": [25, 1000]}, bs.Config),
     ],
     ids=["published", "six sources", "mono", "polar", "all there is"],
 )
