@@ -7,6 +7,8 @@ from typing import Any
 
 import torch
 
+from unbraid.networks.bsrnn import BASS_BANDS, DRUMS_BANDS
+
 # What all methods without training share.
 SHORT = {"sample_rate": 8000, "segment": 3000, "n_fft": 128, "hop_length": 32}
 # The bands of a small SCNet: kernels of three times, twice and once the stride.
@@ -275,6 +277,53 @@ TINY: dict[str, dict[str, Any]] = {
         "expansion": 2,
         "kernel_size": 5,
     },
+    "bsrnn": {
+        "sources": ["vocals"],
+        "sample_rate": 8000,
+        "n_fft": 64,
+        "hop_length": 16,
+        "frames": 21,
+        "bands": [2, 3, 5, 9, 14],
+        "channels": 8,
+        "hidden": 6,
+        "depth": 2,
+        "mask_channels": 12,
+    },
+    "bs_roformer": {  # all that any public network has, but for polar positions
+        "sources": ["vocals", "drums", "rest"],
+        "sample_rate": 8000,
+        "segment": 1000,
+        "n_fft": 64,
+        "hop_length": 16,
+        "normalized": True,
+        "bands": [2, 3, 5, 9, 14],
+        "channels": 16,
+        "depth": 3,
+        "linear_layers": 1,
+        "heads": 2,
+        "head_channels": 8,
+        "bias": True,
+        "skip_connection": True,
+        "mask_layers": 2,
+        "mask_expansion": 2,
+    },
+    "mel_band_roformer": {
+        "sources": ["vocals", "drums", "rest"],
+        "sample_rate": 8000,
+        "segment": 1000,
+        "n_fft": 128,
+        "hop_length": 16,
+        "bands": 9,
+        "channels": 16,
+        "depth": 2,
+        "linear_layers": 1,
+        "band_layers": 2,
+        "heads": 2,
+        "head_channels": 8,
+        "mask_layers": 1,
+        "mask_expansion": 2,
+        "zero_dc": False,
+    },
     "hpss": {**SHORT, "harmonic_frames": 7, "percussive_bins": 9, "margin": 1.5, "sources": list("abc")},
     "nmf": {**SHORT, "components": 5, "iterations": 20},
     "repet": {**SHORT, "shortest_period": 0.05, "longest_period": 0.1},
@@ -334,6 +383,8 @@ TWO = ["vocals", "other"]
 D1581 = {"sources": TWO, "growth": 64, "n_fft": 12288, "hop_length": 2048, "bins": 6144, "frames": 128}
 DRUM_KIT = ["kick", "snare", "toms", "hh", "ride", "crash"]
 MDX23C_DRUMS = {"sources": DRUM_KIT, "n_fft": 2048, "hop_length": 512, "bins": 1024}
+# Frequencies of a RoFormer's two rotary tables, which its class counts as parameters; none is trained.
+ROTARY = 64
 PUBLISHED = [
     Published("demucs", "demucs", {}, 265_679_496),
     Published("demucs_48", "demucs", {"channels": 48}, 149_462_504),
@@ -384,6 +435,11 @@ PUBLISHED = [
     Published("ts_bs_mamba2", "ts_bs_mamba2", {}, 35_517_480),
     Published("ts_bs_mamba2_2stems", "ts_bs_mamba2", {"sources": ["vocals", "other"]}, 25_872_408),
     Published("conformer", "conformer", {}, 65_943_560),
+    Published("bsrnn", "bsrnn", {}, 32_414_628),
+    Published("bsrnn_bass", "bsrnn", {"bands": BASS_BANDS}, 33_371_812),
+    Published("bsrnn_drums", "bsrnn", {"bands": DRUMS_BANDS}, 35_954_340),
+    Published("bs_roformer", "bs_roformer", {}, 159_758_092 - ROTARY),
+    Published("mel_band_roformer", "mel_band_roformer", {}, 228_202_852 - ROTARY),
     *(
         Published("classical", name, {}, 0)
         for name in ("hpss", "nmf", "repet", "repet_sim", "centre", "rpca")
@@ -416,3 +472,14 @@ def _lively(name: str, shape: torch.Size, generator: torch.Generator) -> torch.T
     if len(shape) > 1 and not name.endswith((".gamma", ".beta")):
         return noise * (2 / shape[1:].numel()) ** 0.5
     return 1 + 0.1 * noise if name.endswith(("weight", ".gamma", "running_var", "_scale")) else 0.05 * noise
+
+
+class Inner(torch.nn.Module):
+    """A network without what is around its layers, as graph runtimes take it."""
+
+    def __init__(self, network: torch.nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, *features: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        return self.network.inner(*features)

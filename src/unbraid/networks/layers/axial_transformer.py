@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from unbraid.networks.layers.norm import RMSNorm
 from unbraid.networks.layers.rotary import PolarEmbedding, RotaryEmbedding
+from unbraid.split import as_graph
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -207,10 +208,11 @@ class Transformer(nn.Module):
         A few rows go through all layers before the next begin, so that memory grows with the tokens alone. A
         graph that is being recorded is spared that: it has a runtime of its own.
         """
-        rows = max(1, _AT_ONCE // max(1, tokens.shape[1]))
-        if torch.jit.is_tracing() or torch.compiler.is_compiling() or rows >= len(tokens):
+        if as_graph():
             return self._through(tokens)
-        return torch.cat([self._through(part) for part in tokens.split(rows)])
+        rows = max(1, _AT_ONCE // max(1, tokens.shape[1]))
+        parts = [self._through(tokens[start : start + rows]) for start in range(0, len(tokens), rows)]
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
 
     def _through(self, tokens: Tensor) -> Tensor:
         for layer in self.layers:

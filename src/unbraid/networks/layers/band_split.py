@@ -93,7 +93,7 @@ class MaskEstimator(nn.Module):
     def forward(self, tokens: Tensor) -> Tensor:
         """Tokens `(B, N, K, channels)` as masks `(B, N, ΣF, W)` of all bins, one band after the other."""
         masks = [layer(token) for layer, token in zip(self.to_freqs, tokens.unbind(2), strict=True)]
-        return torch.cat(masks, dim=-1).unflatten(-1, (-1, self.width))
+        return torch.cat(masks, dim=-1).view(*tokens.shape[:2], -1, self.width)
 
 
 class BandMean(nn.Module):
@@ -145,6 +145,6 @@ def masked(spectrum: Tensor, mask: Tensor, *, zero_dc: bool) -> Tensor:
     Returns:
         Complex, `(B, C, F, N)`.
     """
-    parts = mask.to(spectrum.real.dtype).unflatten(-1, (-1, 2)).contiguous()  # (B, N, F, C, 2)
+    parts = mask.to(spectrum.real.dtype).reshape(*mask.shape[:-1], -1, 2)  # (B, N, F, C, 2)
     product = spectrum * torch.view_as_complex(parts).permute(0, 3, 2, 1)
     return F.pad(product[:, :, 1:], (0, 0, 1, 0)) if zero_dc else product

@@ -18,7 +18,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from unbraid.networks.layers.graphs import writing_a_graph
+from unbraid.split import as_graph
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -110,7 +110,7 @@ class RelativeAttention(nn.Module):
             for part in (self.to_q(tokens), *self.to_kv(tokens).chunk(2, dim=-1))
         )
         count = tokens.shape[1]
-        if writing_a_graph():
+        if as_graph():
             answers = [self._answers(query, key, value, 0)]
         else:
             at_once = max(1, _SCORES // (len(tokens) * self.heads * count))

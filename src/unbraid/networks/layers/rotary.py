@@ -30,7 +30,7 @@ class _Angles(nn.Module):
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> _Angles:
         before = dict(self.named_buffers(recurse=False))
-        super()._apply(fn, recurse)
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]  # torch does not type it
         for name, exact in before.items():
             moved = getattr(self, name)
             if moved.dtype in {torch.float16, torch.bfloat16}:
@@ -67,7 +67,7 @@ class RotaryEmbedding(_Angles):
 
 
 def _turned(x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
-    even, odd = x.unflatten(-1, (-1, 2)).unbind(-1)
+    even, odd = x[..., ::2], x[..., 1::2]
     pairs = torch.stack([even * cosine - odd * sine, odd * cosine + even * sine], dim=-1)
     return pairs.flatten(-2).to(x.dtype)
 

@@ -26,7 +26,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from unbraid.networks.layers.graphs import writing_a_graph
+from unbraid.split import as_graph
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -147,7 +147,7 @@ def scan(signal: Tensor, steps: Tensor, rates: Tensor, writes: Tensor, reads: Te
 
 def _in_pieces(device: torch.device) -> bool:
     """Whether to go in loops over small pieces, which ties a graph to the length of what it was made with."""
-    return device.type == "cpu" and not writing_a_graph()
+    return device.type == "cpu" and not as_graph()
 
 
 def _chunk(tokens: int) -> int:
@@ -250,7 +250,7 @@ def _carried(state: Tensor | None, values: Tensor, total: Tensor, places: Tensor
 
 def _kernel_for(device: torch.device) -> Callable[..., Any] | None:
     """What sums faster than we do on a device: the published kernel for CUDA, if it is installed."""
-    if device.type != "cuda" or writing_a_graph():
+    if device.type != "cuda" or as_graph():
         return None
     return _published_kernel()
 

@@ -12,6 +12,7 @@ from unbraid.zoo.keymaps import (
     lasaft,
     mdx_net_torch,
     open_unmix,
+    roformer,
     scnet,
     spleeter_torch,
     torchaudio_hdemucs,
@@ -27,12 +28,14 @@ if TYPE_CHECKING:
 # several files, a part each, it is given the weights of one part, and their names begin behind the part's.
 RENAMES: Mapping[str, Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]]] = {
     "bandit": bandit.rename,
+    "bs_roformer": roformer.rename,
     "d3net": d3net.rename,
     "demucs": demucs_v1_v2.rename,
     "hdemucs": torchaudio_hdemucs.rename,
     "htdemucs": htdemucs_package.rename,
     "lasaft": lasaft.rename,
     "mdx_net": mdx_net_torch.rename,
+    "mel_band_roformer": roformer.rename,
     "open_unmix": open_unmix.rename,
     "scnet": scnet.rename,
     "spleeter": spleeter_torch.rename,
