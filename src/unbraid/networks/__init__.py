@@ -24,6 +24,7 @@ ARCHITECTURES: Mapping[str, str] = MappingProxyType(
         "lasaft": "unbraid.networks.lasaft:LaSAFT",
         "magnitude_transformer": "unbraid.networks.magnitude_transformer:MagnitudeTransformer",
         "mdx_net": "unbraid.networks.mdx_net:MDXNet",
+        "vr_net": "unbraid.networks.vr_net:VRNet",
         "hpss": "unbraid.networks.classical.hpss:Hpss",
         "nmf": "unbraid.networks.classical.nmf:Nmf",
         "repet": "unbraid.networks.classical.repet:Repet",
