@@ -1,7 +1,7 @@
 """Writes what the published VR program makes of seeded noise, and the names and shapes of its weights.
 
-Of each layout's spectrum and signal a few places are kept, and from two small networks all of what the program
-separates, with the resampling of Apple's processors, which is the one that needs no library of its own. Needs
+Kept are a few places of each layout's spectrum and signal, and of what the program separates with two small
+networks, with the resampling of Apple's processors, which is the one that needs no library of its own. Needs
 `audio-separator` 0.47.1 and `pymss-core` 0.1.14, and `librosa` 0.11.0 with `scipy` and `numba`.
 Run from the repository's root: PYTHONPATH=tests python tests/golden/make_vr_net.py
 """
@@ -26,6 +26,7 @@ from reference.published_vr import (
     published_layout,
     published_network,
     published_program,
+    track,
     weights_of,
 )
 from unbraid.networks.vr_net import Config, VRNet
@@ -49,8 +50,11 @@ def analysed(tools, layout, wave, *, recurrent):
         if number < len(bands):
             above = bands[number + 1]["sr"]
             wave = librosa.resample(wave, orig_sr=above, target_sr=band["sr"], res_type="polyphase")
-        yield number, tools.wave_to_spectrogram(
-            wave, band["hl"], band["n_fft"], layout, band=number, is_v51_model=recurrent
+        yield (
+            number,
+            tools.wave_to_spectrogram(
+                wave, band["hl"], band["n_fft"], layout, band=number, is_v51_model=recurrent
+            ),
         )
 
 
@@ -68,7 +72,7 @@ def separated(tools, program, config):
     theirs = published_network(config).eval()
     theirs.load_state_dict(weights_of(lively(network.state_dict()), theirs))
     layout = published_layout(config.layout)
-    spectra = dict(analysed(tools, layout, noise(config.layout, hops=150), recurrent=config.recurrence > 0))
+    spectra = dict(analysed(tools, layout, track(config), recurrent=config.recurrence > 0))
     top = layout.param["band"][len(spectra)]
     half, high = top["n_fft"] // 2, config.bands.mirrored
     state = SimpleNamespace(

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from networks.tiny import lively
-from reference.published_vr import PROGRAMS, noise, places, published_network, weights_of
+from reference.published_vr import PROGRAMS, places, published_network, track, weights_of
 from unbraid.engine.backends.eager import EagerBackend
 from unbraid.engine.plan import Plan
 from unbraid.engine.stream import Stream
@@ -48,7 +48,7 @@ def test_the_mathematics_is_that_of_the_published_network(config, rng):
     (single,) = ours.inner(magnitudes)
     (exact,) = ours.double().inner(magnitudes.double())
     expected = theirs.double()(magnitudes.double())
-    assert expected.std() > 0.1  # the mask is no constant
+    assert expected.std() > 0.02  # the mask is no constant
     assert distance(exact, expected) < 1e-12
     assert distance(single, expected) < 1e-5
 
@@ -67,9 +67,9 @@ def test_the_published_network_agrees_at_its_own_size(rng):
 def test_a_whole_track_is_separated_as_by_the_published_program(config):
     name = next(name for name, other in PROGRAMS.items() if other is config)
     ours, _ = pair(config)
-    track = torch.from_numpy(noise(config.layout, hops=150))
-    edge, length = ours.spec.context, track.shape[-1]
-    padded = torch.nn.functional.pad(track, (edge, edge))
+    mixture = torch.from_numpy(track(config))
+    edge, length = ours.spec.context, mixture.shape[-1]
+    padded = torch.nn.functional.pad(mixture, (edge, edge))
     stems = ours(padded[None])[0, ..., edge : edge + length].numpy()
     kept = ANSWERS[f"{name}/stems"]
     assert np.linalg.norm(stems.ravel()[places(stems.size, 4000)] - kept) < 1e-5 * np.linalg.norm(kept)
@@ -80,12 +80,12 @@ def test_a_whole_track_is_separated_as_by_the_published_program(config):
 @torch.no_grad()
 def test_a_stream_is_close_to_the_whole_track(config):
     ours, _ = pair(config)
-    track = torch.from_numpy(noise(config.layout, hops=150))
-    edge, length = ours.spec.context, track.shape[-1]
-    whole = ours(torch.nn.functional.pad(track, (edge, edge))[None])[0, ..., edge : edge + length]
+    mixture = torch.from_numpy(track(config))
+    edge, length = ours.spec.context, mixture.shape[-1]
+    whole = ours(torch.nn.functional.pad(mixture, (edge, edge))[None])[0, ..., edge : edge + length]
     segment = (2 * config.used + 2 * config.offset) * config.bands.hop_length  # two windows each
     plan = Plan.for_spec(ours.spec, overlap=0, segment=segment)
     stream = Stream(EagerBackend(ours, ours.spec), plan)
-    streamed = torch.cat([stream.push(track), stream.finish()], dim=-1)
+    streamed = torch.cat([stream.push(mixture), stream.finish()], dim=-1)
     # Noise is about equally loud everywhere; what differs are peaks, and frames where segments meet.
     assert distance(streamed, whole) < 0.05

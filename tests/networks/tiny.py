@@ -258,6 +258,7 @@ UMXSE = {
 ELUS = {"encoder": "elu", "decoder": "elu"}
 SPLEETER_4 = {"sources": ["vocals", "drums", "bass", "other"], **ELUS}
 SPLEETER_5 = {"sources": ["vocals", "piano", "drums", "bass", "other"], "softmax": True, **ELUS}
+VR_V3 = {"layout": "4band_v3", "recurrence": 128}  # without the heads that only training needs
 PUBLISHED = [
     Published("demucs", "demucs", {}, 265_679_496),
     Published("demucs_48", "demucs", {"channels": 48}, 149_462_504),
@@ -287,6 +288,12 @@ PUBLISHED = [
     Published("mdx_net", "mdx_net", {}, 7_423_236),
     Published("mdx_net_drums", "mdx_net", {"targets": [{"frames": 128, "levels": 4}]}, 5_480_196),
     Published("mdx_net_wide", "mdx_net", {"targets": [{"bins": 3072, "channels": 48}]}, 16_688_260),
+    Published("vr_net", "vr_net", {}, 31_618_816),
+    Published("vr_net_small", "vr_net", {"channels": 16}, 7_921_792),
+    Published("vr_net_seven_views", "vr_net", {"channels": 64, "views": 7}, 135_541_760),
+    Published("vr_net_five_levels", "vr_net", {"channels": 16, "levels": 5, "views": 6}, 33_086_464),
+    Published("vr_net_recurrent", "vr_net", {**VR_V3, "channels": 48}, 31_687_182),
+    Published("vr_net_recurrent_wide", "vr_net", {**VR_V3, "channels": 64}, 55_803_658),
     Published("magnitude_transformer", "magnitude_transformer", {}, 28_620_216),
     *(
         Published("classical", name, {}, 0)

@@ -90,10 +90,20 @@ def bands_of():
     return [(name, recurrent) for name in names for recurrent in (False, True)[: 1 + ("_cut" not in name)]]
 
 
-def noise(name, *, hops=24):
-    """What is put into a layout, `(2, T)`."""
-    generator = torch.Generator().manual_seed(hops)
-    return 0.3 * torch.randn(2, hops * multiband.layout(name).hop_length, generator=generator).numpy()
+def noise(name, *, hops=24, silent=0):
+    """What is put into a layout, `(2, T)`; the first and last hops may be silent."""
+    hop, generator = multiband.layout(name).hop_length, torch.Generator().manual_seed(hops)
+    signal = 0.3 * torch.randn(2, hops * hop, generator=generator)
+    return torch.nn.functional.pad(signal, (silent * hop, silent * hop)).numpy()
+
+
+def track(config):
+    """What a network of `PROGRAMS` separates, `(2, T)`.
+
+    The program puts empty frames around a track's spectrum; we put silence around the track, whose frames
+    hear the first sounds. Silence within the track makes both the same.
+    """
+    return noise(config.layout, hops=126, silent=12)
 
 
 def places(size, count=120):

@@ -1,4 +1,4 @@
-"""One spectrum from several bands, each with a sample rate and frames of its own, and the signal back from it.
+"""One spectrum from several bands, each with its own sample rate and frames, and the signal back from it.
 
 Low bands have a low sample rate and, for it, long frames: fine bins where notes lie close. High bands have
 short ones. Hops are equally long in time, so that the bins that are taken from each band can stand above each
@@ -15,8 +15,8 @@ Source   the published program of the UVR community's vocal removers, which go b
          vocal-remover; there is no paper.
 Differs  both ways bands are resampled as the program does it on Apple's processors. On others it brings
          them together with the filter of another library, which is steeper: of white noise, what comes
-         back differs 35 to 60 dB below it, all near the edges of bands. The end of a signal is heard as
-         if silence followed, where the program leaves out what fills no hop.
+         back differs 35 to 60 dB below it, all near the edges of bands. What fills no hop at the end of a
+         signal is filled with silence, where the program leaves it out.
 
 C channel, two of them · T time · F bin · N frame
 """
@@ -276,20 +276,18 @@ class MultiBand:
             `(..., C, length)`.
         """
         hops = spectrum.shape[-1] - 1
-        rows = spectrum[..., : self.layout.taken, :].split([band.height for band in self.layout.bands], -2)
-        wave = None
-        for number, (band, part) in enumerate(zip(self.layout.bands, rows, strict=True)):
-            last = number == len(self.layout.bands) - 1
+        bands = self.layout.bands
+        rows = spectrum[..., : self.layout.taken, :].split([band.height for band in bands], -2)
+        wave, rate = spectrum.real.new_zeros(*spectrum.shape[:-2], 0), bands[0].sample_rate
+        for band, part in zip(bands, rows, strict=True):
             whole = F.pad(part, (0, 0, band.crop[0], band.n_fft // 2 + 1 - band.crop[1]))
-            if last and above is not None:
+            if band is bands[-1] and above is not None:
                 whole = self._with_mirror(whole, spectrum, above)
             whole = whole * _gains(band, like=whole)
-            decoded = _inverse(_CODES[self._coding(band)])
             heard = band.stft.inverse(whole, hops * band.hop_length)
-            heard = _coded(heard.flip(-1) if self._reverse else heard, decoded)
-            wave = heard if wave is None else resample(wave, rate, band.sample_rate) + heard
-            rate = band.sample_rate
-        assert wave is not None  # noqa: S101 - a layout has a band
+            heard = _coded(heard.flip(-1) if self._reverse else heard, _inverse(_CODES[self._coding(band)]))
+            lower, rate = resample(wave, rate, band.sample_rate), band.sample_rate
+            wave = lower + heard if lower.numel() else heard  # below the lowest there is none
         return wave[..., :length]
 
     @property

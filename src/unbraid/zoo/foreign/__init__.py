@@ -1,0 +1,1 @@
+"""What other programs say of their models, as our configurations."""
