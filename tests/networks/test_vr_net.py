@@ -96,7 +96,7 @@ def test_a_runtime_may_run_the_layers(rng):
     network = small().float()
     window = torch.rand(1, 2, 65, 32, generator=rng)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # of torch's, that there are newer ways
+        warnings.simplefilter("ignore")  # of torch: there are newer ways, and sizes become constants
         traced = torch.jit.trace(Layers(network), window, check_trace=False)
     mixture = noise(network, rng, batch=2).float()
     torch.testing.assert_close(network.around(traced, mixture), network(mixture))

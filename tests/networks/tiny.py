@@ -9,6 +9,17 @@ import torch
 
 # What all methods without training share.
 SHORT = {"sample_rate": 8000, "segment": 3000, "n_fft": 128, "hop_length": 32}
+# What all networks around pictures share.
+PICTURE = {
+    "sources": ["vocals", "rest"],
+    "sample_rate": 8000,
+    "n_fft": 256,
+    "hop_length": 64,
+    "bins": 128,
+    "frames": 32,
+    "bands": 4,
+    "channels": 8,
+}
 TINY: dict[str, dict[str, Any]] = {
     "demucs": {  # all that any generation has
         "sources": ["vocals", "rest"],
@@ -217,6 +228,16 @@ TINY: dict[str, dict[str, Any]] = {
         "accompaniment": False,
         "mirror": True,
     },
+    "segm": PICTURE,
+    "torchseg": {**PICTURE, "activation": "elu"},
+    "swin_upernet": {
+        **PICTURE,
+        "embedding": 8,
+        "layers": [1, 1, 2, 1],
+        "heads": [1, 2, 2, 2],
+        "window": 4,
+        "hidden_size": 12,
+    },
     "hpss": {**SHORT, "harmonic_frames": 7, "percussive_bins": 9, "margin": 1.5, "sources": list("abc")},
     "nmf": {**SHORT, "components": 5, "iterations": 20},
     "repet": {**SHORT, "shortest_period": 0.05, "longest_period": 0.1},
@@ -228,12 +249,16 @@ TINY: dict[str, dict[str, Any]] = {
 
 @dataclass(frozen=True)
 class Published:
-    """A network the world has weights of; `name` is also that of its golden file."""
+    """A network the world has weights of; `name` is also that of its golden file.
+
+    Of what it needs a package for, the real one must be installed.
+    """
 
     name: str
     architecture: str
     config: dict[str, Any]
     parameters: int
+    package: str = ""
 
 
 SIX = ["drums", "bass", "other", "vocals", "guitar", "piano"]
@@ -259,6 +284,7 @@ ELUS = {"encoder": "elu", "decoder": "elu"}
 SPLEETER_4 = {"sources": ["vocals", "drums", "bass", "other"], **ELUS}
 SPLEETER_5 = {"sources": ["vocals", "piano", "drums", "bass", "other"], "softmax": True, **ELUS}
 VR_V3 = {"layout": "4band_v3", "recurrence": 128}  # without the heads that only training needs
+SEGMENTATION = "segmentation_models_pytorch"
 PUBLISHED = [
     Published("demucs", "demucs", {}, 265_679_496),
     Published("demucs_48", "demucs", {"channels": 48}, 149_462_504),
@@ -294,6 +320,9 @@ PUBLISHED = [
     Published("vr_net_five_levels", "vr_net", {"channels": 16, "levels": 5, "views": 6}, 33_086_464),
     Published("vr_net_recurrent", "vr_net", {**VR_V3, "channels": 48}, 31_687_182),
     Published("vr_net_recurrent_wide", "vr_net", {**VR_V3, "channels": 64}, 55_803_658),
+    Published("segm", "segm", {}, 215_568_816, SEGMENTATION),
+    Published("torchseg", "torchseg", {}, 33_436_056, SEGMENTATION),
+    Published("swin_upernet", "swin_upernet", {}, 232_127_428, "transformers"),
     Published("magnitude_transformer", "magnitude_transformer", {}, 28_620_216),
     *(
         Published("classical", name, {}, 0)

@@ -12,6 +12,7 @@ from unbraid.zoo.keymaps import (
     mdx_net_torch,
     open_unmix,
     spleeter_torch,
+    swin_upernet,
     torchaudio_hdemucs,
     vr_net,
     x_umx,
@@ -33,6 +34,7 @@ RENAMES: Mapping[str, Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]]] = 
     "mdx_net": mdx_net_torch.rename,
     "open_unmix": open_unmix.rename,
     "spleeter": spleeter_torch.rename,
+    "swin_upernet": swin_upernet.rename,
     "vr_net": vr_net.rename,
     "x_umx": x_umx.rename,
 }
