@@ -277,9 +277,10 @@ class MultiBand:
         """
         hops = spectrum.shape[-1] - 1
         bands = self.layout.bands
-        rows = spectrum[..., : self.layout.taken, :].split([band.height for band in bands], -2)
+        ends = itertools.accumulate(band.height for band in bands)
         wave, rate = spectrum.real.new_zeros(*spectrum.shape[:-2], 0), bands[0].sample_rate
-        for band, part in zip(bands, rows, strict=True):
+        for band, end in zip(bands, ends, strict=True):
+            part = spectrum[..., end - band.height : end, :]
             whole = F.pad(part, (0, 0, band.crop[0], band.n_fft // 2 + 1 - band.crop[1]))
             if band is bands[-1] and above is not None:
                 whole = self._with_mirror(whole, spectrum, above)
@@ -330,7 +331,8 @@ def _gains(band: Band, like: Tensor) -> Tensor:
         # A low-pass filter seen from the other end.
         gains = gains * _low_pass(bins, bins - 1 - start, bins - stop, like).flip(0)
     if band.low_pass:
-        gains = gains * _low_pass(bins, *band.low_pass, like)
+        start, stop = band.low_pass
+        gains = gains * _low_pass(bins, start, stop, like)
     return gains
 
 

@@ -85,4 +85,5 @@ def _phases(up: int, down: int, like: Tensor) -> tuple[Tensor, int]:
 def _filter(place: Tensor, half: int, ratio: int) -> Tensor:
     """A sinc with its first zero `ratio` samples from the middle, windowed to `half` on each side."""
     inside = (1 - (place / half).square()).clamp_min(0).sqrt()
-    return torch.special.sinc(place / ratio) * torch.special.i0(_BETA * inside)
+    window: Tensor = torch.special.i0(_BETA * inside)
+    return torch.sinc(place / ratio) * window

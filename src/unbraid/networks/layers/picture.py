@@ -203,9 +203,10 @@ class PictureNetwork(nn.Module):
         spectrum = torch.view_as_real(sizes.stft(signal)[..., : sizes.bins, :])  # (B, C, F, N, 2)
         features = spectrum.movedim(-1, 2).flatten(1, 2)  # (B, 2C, F, N)
         (found,) = inner(fold(features, sizes.bands).to(dtype))
-        parts = unfold(found.to(signal.dtype), sizes.bands)
-        parts = parts.unflatten(1, (len(sizes.sources), sizes.audio_channels, 2)).movedim(3, -1)
-        whole = F.pad(torch.view_as_complex(parts.contiguous()), (0, 0, 0, sizes.n_fft // 2 + 1 - sizes.bins))
+        parts = unfold(found.to(signal.dtype), sizes.bands)  # (B, S · 2C, F, N)
+        parts = parts.view(len(parts), len(sizes.sources), sizes.audio_channels, 2, *parts.shape[2:])
+        spectra = torch.view_as_complex(parts.movedim(3, -1).contiguous())
+        whole = F.pad(spectra, (0, 0, 0, sizes.n_fft // 2 + 1 - sizes.bins))
         return sizes.stft.inverse(whole, mixture.shape[-1]).to(mixture.dtype)
 
     def inner(self, features: Tensor) -> tuple[Tensor, ...]:
@@ -229,12 +230,14 @@ def fold(features: Tensor, bands: int) -> Tensor:
     >>> fold(torch.arange(4.0).view(1, 1, 4, 1), 2).flatten().tolist()
     [0.0, 1.0, 2.0, 3.0]
     """
-    return features.unflatten(2, (bands, -1)).flatten(1, 2)
+    batch, channels, bins, frames = features.shape
+    return features.reshape(batch, channels * bands, bins // bands, frames)
 
 
 def unfold(features: Tensor, bands: int) -> Tensor:
     """What `fold` undoes: `(B, C · K, F / K, N)` to `(B, C, F, N)`."""
-    return features.unflatten(1, (-1, bands)).flatten(2, 3)
+    batch, channels, bins, frames = features.shape
+    return features.reshape(batch, channels // bands, bins * bands, frames)
 
 
 def library(name: str, title: str) -> Any:

@@ -22,7 +22,7 @@ B batch · C channel, two of them · F bin · N frame · L bins of a level
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import nn
@@ -62,7 +62,7 @@ class NormedConvolution(nn.Module):
         leaky: bool = False,
     ) -> None:
         super().__init__()
-        padding = [kernel_size // 2 * step for step in dilation]
+        padding = (kernel_size // 2 * dilation[0], kernel_size // 2 * dilation[1])
         spatial = nn.Conv2d(
             inputs,
             inputs if separable else outputs,
@@ -144,6 +144,11 @@ class Down(nn.Module):
         self.conv1 = NormedConvolution(inputs, outputs, stride=2 if first else 1, leaky=True)
         self.conv2 = NormedConvolution(outputs, outputs, stride=1 if first else 2, leaky=True)
 
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Features `(B, C, F, N)` after one convolution, and after both."""
+        between = self.conv1(x)
+        return between, self.conv2(between)
+
 
 class Up(nn.Module):
     """A convolution over features from below and beside; its name is of the generation."""
@@ -193,9 +198,8 @@ class FirstUNet(nn.Module):
         """Features `(B, C, F, N)`, as many bins and frames, which are multiples of 2^levels."""
         skips = []
         for level in range(1, self.levels + 1):
-            down = self.get_submodule(f"enc{level}")
-            skips.append(down.conv1(x))
-            x = down.conv2(skips[-1])
+            skip, x = cast("Down", self.get_submodule(f"enc{level}"))(x)
+            skips.append(skip)
         x = self.aspp(x)
         for level in range(self.levels, 0, -1):
             x = self.get_submodule(f"dec{level}")(x, skips.pop())
@@ -221,7 +225,7 @@ class Recurrence(nn.Module):
         """From features `(B, C, F, N)` to `(B, 1, F, N)`."""
         states, _ = self.lstm(self.conv(x)[:, 0].permute(2, 0, 1))  # (N, B, H)
         y: Tensor = self.dense(states.flatten(0, 1))  # (N · B, F)
-        return y.unflatten(0, states.shape[:2]).permute(1, 2, 0)[:, None]
+        return y.view(*states.shape[:2], -1).permute(1, 2, 0)[:, None]
 
 
 class RecurrentUNet(nn.Module):
@@ -255,8 +259,7 @@ class RecurrentUNet(nn.Module):
         """Features `(B, C, F, N)`, as many bins and frames, which are multiples of 16."""
         skips = [self.enc1(x)]
         for level in range(2, 6):
-            down = self.get_submodule(f"enc{level}")
-            skips.append(down.conv2(down.conv1(skips[-1])))
+            skips.append(self.get_submodule(f"enc{level}")(skips[-1])[1])
         x = self.aspp(skips.pop())
         for level in (4, 3, 2):
             x = self.get_submodule(f"dec{level}")(x, skips.pop())
