@@ -17,6 +17,17 @@ SPARSE = [
     {"share": 0.3, "stride": 2, "kernel_size": 4, "depth": 1},
     {"share": 0.4, "stride": 4, "kernel_size": 4, "depth": 1},
 ]
+# What all networks around pictures share.
+PICTURE = {
+    "sources": ["vocals", "rest"],
+    "sample_rate": 8000,
+    "n_fft": 256,
+    "hop_length": 64,
+    "bins": 128,
+    "frames": 32,
+    "bands": 4,
+    "channels": 8,
+}
 TINY: dict[str, dict[str, Any]] = {
     "demucs": {  # all that any generation has
         "sources": ["vocals", "rest"],
@@ -324,6 +335,40 @@ TINY: dict[str, dict[str, Any]] = {
         "mask_expansion": 2,
         "zero_dc": False,
     },
+    "vr_net": {
+        "sources": ["vocals", "rest"],
+        "own_layout": {
+            "bands": [
+                {"sample_rate": 2000, "hop_length": 8, "n_fft": 64, "crop": [0, 20], "low_pass": [10, 18]},
+                {
+                    "sample_rate": 8000,
+                    "hop_length": 32,
+                    "n_fft": 48,
+                    "crop": [2, 22],
+                    "high_pass": [4, 2],
+                    "coding": "stereo_n",
+                },
+            ],
+            "bins": 64,
+            "pre_filter": [38, 42],
+        },
+        "channels": 4,
+        "recurrence": 8,
+        "window": 32,
+        "windows": 3,
+        "accompaniment": False,
+        "mirror": True,
+    },
+    "segm": PICTURE,
+    "torchseg": {**PICTURE, "activation": "elu"},
+    "swin_upernet": {
+        **PICTURE,
+        "embedding": 8,
+        "layers": [1, 1, 2, 1],
+        "heads": [1, 2, 2, 2],
+        "window": 4,
+        "hidden_size": 12,
+    },
     "hpss": {**SHORT, "harmonic_frames": 7, "percussive_bins": 9, "margin": 1.5, "sources": list("abc")},
     "nmf": {**SHORT, "components": 5, "iterations": 20},
     "repet": {**SHORT, "shortest_period": 0.05, "longest_period": 0.1},
@@ -335,12 +380,16 @@ TINY: dict[str, dict[str, Any]] = {
 
 @dataclass(frozen=True)
 class Published:
-    """A network the world has weights of; `name` is also that of its golden file."""
+    """A network the world has weights of; `name` is also that of its golden file.
+
+    Of what it needs a package for, the real one must be installed.
+    """
 
     name: str
     architecture: str
     config: dict[str, Any]
     parameters: int
+    package: str = ""
 
 
 SIX = ["drums", "bass", "other", "vocals", "guitar", "piano"]
@@ -385,6 +434,8 @@ DRUM_KIT = ["kick", "snare", "toms", "hh", "ride", "crash"]
 MDX23C_DRUMS = {"sources": DRUM_KIT, "n_fft": 2048, "hop_length": 512, "bins": 1024}
 # Frequencies of a RoFormer's two rotary tables, which its class counts as parameters; none is trained.
 ROTARY = 64
+VR_V3 = {"layout": "4band_v3", "recurrence": 128}  # without the heads that only training needs
+SEGMENTATION = "segmentation_models_pytorch"
 PUBLISHED = [
     Published("demucs", "demucs", {}, 265_679_496),
     Published("demucs_48", "demucs", {"channels": 48}, 149_462_504),
@@ -440,6 +491,15 @@ PUBLISHED = [
     Published("bsrnn_drums", "bsrnn", {"bands": DRUMS_BANDS}, 35_954_340),
     Published("bs_roformer", "bs_roformer", {}, 159_758_092 - ROTARY),
     Published("mel_band_roformer", "mel_band_roformer", {}, 228_202_852 - ROTARY),
+    Published("vr_net", "vr_net", {}, 31_618_816),
+    Published("vr_net_small", "vr_net", {"channels": 16}, 7_921_792),
+    Published("vr_net_seven_views", "vr_net", {"channels": 64, "views": 7}, 135_541_760),
+    Published("vr_net_five_levels", "vr_net", {"channels": 16, "levels": 5, "views": 6}, 33_086_464),
+    Published("vr_net_recurrent", "vr_net", {**VR_V3, "channels": 48}, 31_687_182),
+    Published("vr_net_recurrent_wide", "vr_net", {**VR_V3, "channels": 64}, 55_803_658),
+    Published("segm", "segm", {}, 215_568_816, SEGMENTATION),
+    Published("torchseg", "torchseg", {}, 33_436_056, SEGMENTATION),
+    Published("swin_upernet", "swin_upernet", {}, 232_127_428, "transformers"),
     *(
         Published("classical", name, {}, 0)
         for name in ("hpss", "nmf", "repet", "repet_sim", "centre", "rpca")

