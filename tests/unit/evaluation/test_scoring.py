@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from signals import noise, silence
+from signals import antiphase, noise, silence
 from unbraid.errors import UsageError
 from unbraid.evaluation.scoring import MEASURES, METRICS, scenes, score
 from unbraid.metrics.bsseval import bsseval
@@ -67,6 +67,16 @@ def test_a_silent_estimate_has_a_global_ratio_but_none_of_bsseval():
     assert math.isnan(found["vocals"].value("bsseval_sdr"))
     assert found["vocals"].value("sdr") == pytest.approx(0, abs=1e-6)
     assert math.isfinite(found["drums"].value("bsseval_sdr"))
+
+
+def test_a_stem_whose_channels_cancel_is_silent_where_museval_is_followed_and_nowhere_else():
+    true = {**TRUE, "drums": antiphase(2 * RATE)}
+    ours = scored(true, GUESS, "bsseval")
+    theirs = score(true, GUESS, MIXTURE, RATE, ["bsseval"], silence="museval")
+    without = scored(*({s: held[s] for s in ("vocals", "other")} for held in (true, GUESS)), "bsseval")
+    assert math.isfinite(ours["drums"].value("bsseval_sdr"))
+    assert math.isnan(theirs["drums"].value("bsseval_sdr"))
+    assert {stem: theirs[stem].frames for stem in without} == {s: held.frames for s, held in without.items()}
 
 
 def test_one_stem_alone_has_nothing_that_could_bleed():
