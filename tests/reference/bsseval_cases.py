@@ -1,4 +1,4 @@
-"""Signals and settings that museval or mir_eval have scored and we score: odd ones, made anew, and real songs.
+"""Signals and settings that museval or mir_eval scored and we score: odd ones, made anew, and real songs.
 
 Only numpy and soundfile, so that the scripts which ask them make the very same signals.
 """

@@ -1,7 +1,7 @@
 """Every song of every column: scored once, kept, and not scored again.
 
 A column is gone through song by song, so that one model is loaded at a time, and one song is in memory: about
-21 MB for each minute of a stereo stem, true or estimated, in float32, and twice that while it is scored.
+21 MB for each minute of a stereo stem, true or estimated, in float32, and at most twice that in scoring.
 """
 
 from __future__ import annotations

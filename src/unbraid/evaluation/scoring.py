@@ -245,15 +245,35 @@ def score(
     require_metrics(metrics)
     found: dict[str, StemScores] = {}
     for together, wanted in scenes(estimates):
-        true, guess = (torch.stack([held[stem] for stem in together]) for held in (references, estimates))
+        # Views of one tensor in their order there: then none of them has to be copied.
+        order = sorted(together, key=lambda stem: references[stem].storage_offset())
+        true, guess = (_stacked([held[stem] for stem in order]) for held in (references, estimates))
         values, frames = _numbers(Scene(true, guess, mixture, sample_rate, silence), metrics)
-        for row, stem in enumerate(together):
+        for row, stem in enumerate(order):
             if stem in wanted:
                 found[stem] = StemScores(
                     {measure: numbers[row].item() for measure, numbers in values.items()},
                     {measure: tuple(numbers[row].tolist()) for measure, numbers in frames.items()},
                 )
     return {stem: found[stem] for stem in estimates}
+
+
+def _stacked(signals: Sequence[Tensor]) -> Tensor:
+    """Signals as one tensor; without a copy where they follow each other in one already."""
+    first, size = signals[0], signals[0].numel()
+    storage, start = first.untyped_storage().data_ptr(), first.storage_offset()
+    follows = all(
+        signal.is_contiguous()
+        and signal.shape == first.shape
+        and signal.untyped_storage().data_ptr() == storage
+        and signal.storage_offset() == start + number * size
+        for number, signal in enumerate(signals)
+    )
+    return (
+        first.as_strided((len(signals), *first.shape), (size, *first.stride()))
+        if follows
+        else torch.stack([*signals])
+    )
 
 
 def _numbers(scene: Scene, metrics: Sequence[str]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:

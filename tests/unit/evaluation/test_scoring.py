@@ -9,7 +9,7 @@ import torch
 
 from signals import antiphase, noise, silence
 from unbraid.errors import UsageError
-from unbraid.evaluation.scoring import MEASURES, METRICS, scenes, score
+from unbraid.evaluation.scoring import MEASURES, METRICS, Metric, scenes, score
 from unbraid.metrics.bsseval import bsseval
 from unbraid.metrics.ratios import sdr
 
@@ -43,6 +43,21 @@ def test_frames_and_values_are_those_of_the_metrics_themselves():
         assert found[stem].frames["bsseval_sir"] == tuple(frames.sir[at].tolist())
         assert found[stem].values == {"sdr": sdr(TRUE[stem], GUESS[stem]).item()}
         assert found[stem].value("bsseval_sdr") == pytest.approx(frames.sdr[at].mean().item())
+
+
+def test_true_stems_that_are_one_tensor_are_scored_without_a_copy_whatever_their_order(monkeypatch):
+    seen = []
+
+    def look(scene):
+        seen.append(scene.references)
+        return METRICS["sdr"].score(scene)
+
+    monkeypatch.setitem(METRICS, "snr", Metric(look, ("sdr",)))
+    whole = torch.stack([TRUE[stem] for stem in sorted(TRUE)])
+    views = dict(zip(sorted(TRUE), whole, strict=True))
+    assert scored(views, GUESS, "snr") == scored(TRUE, GUESS, "sdr")
+    assert seen[0].data_ptr() == whole.data_ptr()
+    torch.testing.assert_close(seen[0], whole)
 
 
 def test_a_stem_that_is_silent_in_truth_has_no_number_and_the_others_are_scored_without_it():
