@@ -122,6 +122,17 @@ def test_a_split_a_part_stems_and_sums_are_chosen(run):
     assert out.splitlines()[2].split()[-1] == "1"
 
 
+def test_seconds_are_left_out_as_museval_does_if_asked(run, tmp_path):
+    left = sound(0)
+    left[1] = -left[0]
+    save(tmp_path / "data/test/A - Song/vocals.wav", left, subtype="FLOAT")
+    asked = ("data", "mine", "--split", "test", "--metrics", "bsseval", "--no-beside")
+    assert re.search(r"^mine +−?\d+\.\d\d", run(*asked)[1], re.MULTILINE)
+    code, out, _ = run(*asked, "--silence", "museval", "--stems", "vocals")
+    assert code == 0
+    assert "mine" not in out
+
+
 def test_a_missing_song_is_told_and_makes_the_exit_code(run, tmp_path):
     (tmp_path / "mine/test/A - Song").rename(tmp_path / "mine/test/B - Song")
     code, out, err = run("data", "mine", "--metrics", "sdr", "-q")

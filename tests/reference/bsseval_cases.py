@@ -1,6 +1,6 @@
-"""Signals and settings that museval has scored and we score: odd ones, made anew, and real songs.
+"""Signals and settings that museval or mir_eval scored and we score: odd ones, made anew, and real songs.
 
-Only numpy and soundfile, so that the script which asks museval makes the very same signals.
+Only numpy and soundfile, so that the scripts which ask them make the very same signals.
 """
 
 from __future__ import annotations
@@ -84,6 +84,26 @@ def odd_cases():
         "low in low": Case(low, muffled(leaky(low))),
         "clear": Case(plain, clear),
         "one tap": Case(plain, leaky(plain), taps=1),
+    }
+
+
+def whole_cases():
+    """Those that mir_eval can score: filters of 512 samples, one frame over all; of sources only mono.
+
+    A silent channel it cannot: its matrix is singular, and numpy 2 has moved the error that it waits for.
+    """
+    stereo, mono = noise(3, 2, 20_000, seed=5), noise(3, 1, 20_000, seed=6)
+    opposite = stereo.copy()
+    opposite[2, 1, 5_000:] = -opposite[2, 0, 5_000:]
+    asked = {
+        "images": (stereo, True),
+        "images of mono": (mono, True),
+        "images, half in antiphase": (opposite, True),
+        "sources": (mono, False),
+    }
+    return {
+        name: Case(true, leaky(true), window=np.inf, hop=np.inf, taps=512, images=images)
+        for name, (true, images) in asked.items()
     }
 
 

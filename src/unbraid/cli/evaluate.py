@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from unbraid.evaluation.columns import Column, Scored
     from unbraid.evaluation.run import Evaluation
     from unbraid.evaluation.songs import Sources
+    from unbraid.metrics.bsseval import Silence
     from unbraid.progress import Event, Listener
 
 
@@ -30,7 +31,7 @@ class Evaluate(GroupedCommand):
 
     groups = {  # noqa: RUF012 - declared where it comes from
         "What is scored": ("data", "models", "oracles", "layout", "split", "start", "duration"),
-        "How": ("metrics", "sources", "jobs", "device", "threads", "offline", "weights_folder"),
+        "How": ("metrics", "silence", "sources", "jobs", "device", "threads", "offline", "weights_folder"),
         "What is kept": ("out", "overwrite", "keep_stems", "csv", "parquet", "frames"),
         "What is shown": ("stems", "compare", "level", "beside", "json", "quiet"),
     }
@@ -75,6 +76,11 @@ fullness. Oracles: ibm, irm1, irm2, mwf (ideal masks), and mixture, the song its
     "--duration", type=parse_time, metavar="TIME", show_default="to the end", help="Only this much of each."
 )
 @click.option("--metrics", default="bsseval,sdr", metavar="A,B", help="How to score; see below.")
+@click.option(
+    "--silence", type=click.Choice(["energy", "museval"]), default="energy",
+    help="What BSSEval leaves out as silent. museval: also stereo whose channels cancel each other, as in "
+    "published scores.",
+)  # fmt: skip
 @click.option(
     "--sources", multiple=True, metavar="own|four|NAME=A+B", show_default="own",
     help="Sources of songs and estimates. four: vocals, drums, bass and other of any data set. NAME=A+B: "
@@ -150,6 +156,7 @@ class _Wish:
     start: float
     duration: float | None
     metrics: str
+    silence: Silence
     sources: tuple[str, ...]
     jobs: int
     device: str
@@ -213,6 +220,7 @@ def _run(wish: _Wish) -> None:
             sources=sources,
             start_seconds=wish.start,
             duration_seconds=wish.duration,
+            silence=wish.silence,
             out=wish.out,
             overwrite=wish.overwrite,
             jobs=wish.jobs,

@@ -178,9 +178,7 @@ def _figures(
     """Each picture's heading, what it shows, and the picture."""
     references, columns, shown = comparison.references, comparison.columns, comparison.shown
     # Three pictures show the same levels, which are computed once.
-    drawn = {
-        name: {stem: levels(sound, scale=scale) for stem, sound in c.items()} for name, c in shown.items()
-    }
+    drawn = grids.each(shown, lambda sound: levels(sound, scale=scale))
     estimates = {name: drawn[name] for name in columns}
     of = f"stems ({', '.join(grids.stems_of(shown))}) of {', '.join(shown)}"
     axis = f"{scale.value} axis of frequency"

@@ -26,7 +26,8 @@ _SDR = (
 _BSSEVAL = (
     "Medians over seconds in dB, higher is better. SDR: distortion of any kind. ISR: wrong tone or place. "
     "SIR: other stems that bleed in. SAR: artefacts. Each model is scored on its own set of stems: only rows "
-    "of equal sets can be compared. Seconds in which any stem is silent are left out."
+    "of equal sets can be compared. Seconds in which any stem is silent are left out; those in which "
+    "one is all but silent count, and can be far below 0."
 )
 _SIGNS = (
     "Residual: the recording minus all stems, in dB below the recording; what is in no stem, or in two. "

@@ -1,7 +1,7 @@
 """Every song of every column: scored once, kept, and not scored again.
 
 A column is gone through song by song, so that one model is loaded at a time, and one song is in memory: about
-21 MB for each minute of a stereo stem, true or estimated, in float32, and twice that while it is scored.
+21 MB for each minute of a stereo stem, true or estimated, in float32, and at most twice that in scoring.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from unbraid._version import __version__
 from unbraid.errors import Cancelled, MachineError, ModelError, UnbraidError, UsageError
 from unbraid.evaluation.columns import Scored, files_of, place
 from unbraid.evaluation.results import TrackScores, read_scores
-from unbraid.evaluation.scoring import DEFAULT_METRICS, METRICS, require_metrics, score
+from unbraid.evaluation.scoring import DEFAULT_METRICS, METRICS, require_metrics, score, settings_of
 from unbraid.evaluation.songs import (
     Part,
     Song,
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from unbraid.data.track import Track
     from unbraid.evaluation.columns import Column
     from unbraid.evaluation.songs import Sources
+    from unbraid.metrics.bsseval import Silence
     from unbraid.progress import Listener
 
     _Results = Generator[tuple["_Job", TrackScores | Exception], None, None]
@@ -101,6 +102,11 @@ class _Wish:
     metrics: tuple[str, ...]
     sources: Sources
     part: Part
+    silence: Silence
+
+    def settings(self, name: str) -> dict[str, Any]:
+        """Those of a metric; where they differ, its numbers are taken anew."""
+        return settings_of(name, self.silence)
 
     def made(self, column: Column, track: Track) -> dict[str, Any]:
         """What scores come from, metrics aside; where it differs, they are taken anew."""
@@ -148,6 +154,7 @@ def evaluate(
     sources: Sources = None,
     start_seconds: float = 0.0,
     duration_seconds: float | None = None,
+    silence: Silence = "energy",
     out: str | Path | None = None,
     overwrite: bool = False,
     jobs: int = 1,
@@ -163,6 +170,8 @@ def evaluate(
         sources: None: as the songs have them; "four": vocals, drums, bass, other; or sums by a new name.
         start_seconds: Where in every song to begin.
         duration_seconds: How much of every song to score; None: to the end.
+        silence: What BSSEval takes for silence: "energy", or "museval" to drop the very seconds that museval
+            drops; see `metrics.bsseval.bsseval`.
         out: Folder in which scores are kept as JSON, `COLUMN/[SPLIT/]TRACK.json`, each as soon as it is
             whole; what is there, of the same files, weights and settings, is not scored again. None: nothing
             is kept.
@@ -180,7 +189,7 @@ def evaluate(
     """
     require_metrics(metrics)
     _require_columns(tracks, columns)
-    wish = _Wish(tuple(metrics), sources, Part(start_seconds, duration_seconds))
+    wish = _Wish(tuple(metrics), sources, Part(start_seconds, duration_seconds), silence)
     _require_whole(wish, columns)
     songs = grouped_tracks(tracks, sources)
     scores: dict[str, Mapping[str, TrackScores]] = {}
@@ -257,7 +266,7 @@ def _planned(
             continue
         kept = None if path is None or overwrite else _kept(path, made)
         have = kept.metrics if kept else {}
-        lacking = tuple(name for name in wish.metrics if have.get(name) != METRICS[name].settings)
+        lacking = tuple(name for name in wish.metrics if have.get(name) != wish.settings(name))
         if kept and not lacking:
             ledger.scores[song.key] = kept
         else:
@@ -350,7 +359,12 @@ def _scored(column: Column, job: _Job, wish: _Wish) -> TrackScores:
             f"{', '.join(song.true.sources)}; --sources can add stems up under other names"
         )
     scores = score(
-        references, {stem: stems[stem] for stem in wanted}, song.mixture, track.sample_rate, job.metrics
+        references,
+        {stem: stems[stem] for stem in wanted},
+        song.mixture,
+        track.sample_rate,
+        job.metrics,
+        silence=wish.silence,
     )
-    settings = {name: METRICS[name].settings for name in job.metrics}
+    settings = {name: wish.settings(name) for name in job.metrics}
     return TrackScores(track.name, track.split, scores, settings, wish.made(column, track), (*notes, *said))

@@ -12,7 +12,7 @@ from unbraid.data.stems import left_out
 from unbraid.errors import UsageError, did_you_mean
 from unbraid.evaluation.results import FRAMEWISE, WINDOW_SECONDS, StemScores
 from unbraid.metrics import ratios, spectral
-from unbraid.metrics.bsseval import bsseval
+from unbraid.metrics.bsseval import bsseval, silent_sources
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from unbraid.metrics.aggregate import Statistic
+    from unbraid.metrics.bsseval import Silence
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -31,12 +32,14 @@ class Scene:
         estimates: Separated ones, same shape.
         mixture: What was separated, `(channels, time)`.
         sample_rate: In Hz.
+        silence: What BSSEval takes for silence.
     """
 
     references: Tensor
     estimates: Tensor
     mixture: Tensor
     sample_rate: int
+    silence: Silence = "energy"
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,14 +110,16 @@ def _bsseval(scene: Scene) -> dict[str, Tensor]:
 
     With less than two of them nothing can bleed: SIR and SAR are left out.
     """
-    pairs = zip(scene.references, scene.estimates, strict=True)
-    heard = torch.tensor([bool(true.any() and found.any()) for true, found in pairs])
+    pair = (scene.references, scene.estimates)
+    heard = ~torch.stack([silent_sources(signals, scene.silence) for signals in pair]).any(0)
     if not heard.any():
         return dict.fromkeys(FRAMEWISE, torch.full((len(heard), 1), math.nan, dtype=torch.float64))
     alone = bool(heard.all())  # indexing would copy
     true = scene.references if alone else scene.references[heard]
     found = scene.estimates if alone else scene.estimates[heard]
-    scores = bsseval(true, found, scene.sample_rate, window=WINDOW_SECONDS, hop=WINDOW_SECONDS)
+    scores = bsseval(
+        true, found, scene.sample_rate, window=WINDOW_SECONDS, hop=WINDOW_SECONDS, silence=scene.silence
+    )
     four = dict(zip(FRAMEWISE, (scores.sdr, scores.isr, scores.sir, scores.sar), strict=True))
     if len(true) < 2:
         four |= {name: torch.full_like(scores.sdr, math.nan) for name in ("bsseval_sir", "bsseval_sar")}
@@ -165,6 +170,16 @@ METRICS: Mapping[str, Metric] = {
 DEFAULT_METRICS = ("bsseval", "sdr")
 
 
+def settings_of(name: str, silence: Silence = "energy") -> dict[str, Any]:
+    """What decides a metric's numbers besides the signals, as plain values.
+
+    >>> settings_of("bsseval", "museval")["silence"], settings_of("sdr")
+    ('museval', {})
+    """
+    settings = dict(METRICS[name].settings)
+    return {**settings, "silence": silence} if "silence" in settings else settings
+
+
 def require_metrics(names: Sequence[str]) -> None:
     """Refuse metrics that there are not.
 
@@ -206,6 +221,8 @@ def score(
     mixture: Tensor,
     sample_rate: int,
     metrics: Sequence[str] = DEFAULT_METRICS,
+    *,
+    silence: Silence = "energy",
 ) -> dict[str, StemScores]:
     """Numbers for each stem of a song.
 
@@ -215,6 +232,7 @@ def score(
         mixture: The song, of the same shape.
         sample_rate: In Hz.
         metrics: Names from `METRICS`.
+        silence: What BSSEval takes for silence, see `metrics.bsseval.bsseval`.
 
     Returns:
         By the stem's name. A stem that is silent in truth from end to end has no number (NaN), unless the
@@ -227,15 +245,35 @@ def score(
     require_metrics(metrics)
     found: dict[str, StemScores] = {}
     for together, wanted in scenes(estimates):
-        true, guess = (torch.stack([held[stem] for stem in together]) for held in (references, estimates))
-        values, frames = _numbers(Scene(true, guess, mixture, sample_rate), metrics)
-        for row, stem in enumerate(together):
+        # Views of one tensor in their order there: then none of them has to be copied.
+        order = sorted(together, key=lambda stem: references[stem].storage_offset())
+        true, guess = (_stacked([held[stem] for stem in order]) for held in (references, estimates))
+        values, frames = _numbers(Scene(true, guess, mixture, sample_rate, silence), metrics)
+        for row, stem in enumerate(order):
             if stem in wanted:
                 found[stem] = StemScores(
                     {measure: numbers[row].item() for measure, numbers in values.items()},
                     {measure: tuple(numbers[row].tolist()) for measure, numbers in frames.items()},
                 )
     return {stem: found[stem] for stem in estimates}
+
+
+def _stacked(signals: Sequence[Tensor]) -> Tensor:
+    """Signals as one tensor; without a copy where they follow each other in one already."""
+    first, size = signals[0], signals[0].numel()
+    storage, start = first.untyped_storage().data_ptr(), first.storage_offset()
+    follows = all(
+        signal.is_contiguous()
+        and signal.shape == first.shape
+        and signal.untyped_storage().data_ptr() == storage
+        and signal.storage_offset() == start + number * size
+        for number, signal in enumerate(signals)
+    )
+    return (
+        first.as_strided((len(signals), *first.shape), (size, *first.stride()))
+        if follows
+        else torch.stack([*signals])
+    )
 
 
 def _numbers(scene: Scene, metrics: Sequence[str]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:

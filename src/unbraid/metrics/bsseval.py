@@ -132,7 +132,7 @@ def bsseval(
     filters = projector(references, estimates, taps)
 
     def score(frame: range) -> Tensor:
-        if any(_silent(signals, frame, silence).any() for signals in (references, estimates)):
+        if any(silent_sources(signals, silence, frame).any() for signals in (references, estimates)):
             return torch.full((4, len(references)), math.nan, dtype=torch.float64)
         return _ratios(filters, references, estimates, frame, images=images)
 
@@ -201,7 +201,7 @@ def _check(references: Tensor, estimates: Tensor, taps: int, silence: Silence | 
         raise UsageError(f"filters of {taps} samples were asked for; they must have at least 1")
     for name, signals in (("reference", references), ("estimate", estimates)):
         _check_finite(signals, name)
-        silent = _silent(signals, range(signals.shape[-1]), silence) if silence else torch.zeros(1)
+        silent = silent_sources(signals, silence) if silence else torch.zeros(1)
         if silent.any():
             raise UsageError(
                 f"{name} {int(silent.nonzero()[0])} is silent from end to end (silence={silence!r}); a ratio "
@@ -221,8 +221,22 @@ def _check_finite(signals: Tensor, name: str) -> None:
             )
 
 
-def _silent(signals: Tensor, span: range, silence: Silence) -> Tensor:
-    """Which sources of `(sources, channels, time)` are silent in a stretch, `(sources,)`."""
+def silent_sources(signals: Tensor, silence: Silence = "energy", span: range | None = None) -> Tensor:
+    """Which sources are silent.
+
+    Args:
+        signals: `(sources, channels, time)`.
+        silence: As in `bsseval`.
+        span: Samples that are looked at; None: all of them.
+
+    Returns:
+        Yes or no for each source, `(sources,)`.
+
+    >>> antiphase = torch.tensor([[[1.0, -1.0], [-1.0, 1.0]]])
+    >>> silent_sources(antiphase).item(), silent_sources(antiphase, "museval").item()
+    (False, True)
+    """
+    span = range(signals.shape[-1]) if span is None else span
     silent = torch.ones(len(signals), dtype=torch.bool)
     for start in range(span.start, span.stop, _LOOK):
         block = signals[..., start : min(start + _LOOK, span.stop)]

@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from unbraid.errors import UsageError
+from unbraid.metrics.workers import spread
 from unbraid.plot.masks import MASK_DB, mask
 from unbraid.plot.scores import sdr_over_time
 from unbraid.plot.sound import measured, mixed
@@ -73,7 +74,7 @@ def waveforms(columns: Columns) -> Figure:
         UsageError: If there is nothing to draw.
         AudioError: If a recording cannot be read.
     """
-    found = _each(columns, envelope)
+    found = each(columns, envelope)
     full = max(drawn.peak for column in found.values() for drawn in column.values()) or 1.0
 
     def cell(axes: Axes, drawn: Envelope, stem: str) -> None:
@@ -97,7 +98,7 @@ def spectrograms(columns: Leveled, *, scale: Scale = Scale.LOG, range_db: float 
         UsageError: If there is nothing to draw.
         AudioError: If a recording cannot be read.
     """
-    found = _each(columns, _levels(scale))
+    found = each(columns, _levels(scale))
     top = max(drawn.loudest_db for column in found.values() for drawn in column.values())
 
     def cell(axes: Axes, drawn: Levels, _stem: str) -> None:
@@ -164,13 +165,13 @@ def differences(
         ShapeError: If an estimate is not as long as its reference, or of another rate.
         AudioError: If a recording cannot be read.
     """
-    true = _each({"true": references}, _levels(scale))["true"]
+    true = each({"true": references}, _levels(scale))["true"]
     top = max(drawn.loudest_db for drawn in true.values())
     shared = {
         name: {stem: sound for stem, sound in column.items() if stem in true}
         for name, column in columns.items()
     }
-    found = _each(shared, _levels(scale))
+    found = each(shared, _levels(scale))
 
     def cell(axes: Axes, drawn: Levels, stem: str) -> None:
         difference(axes, true[stem], drawn, top_db=top, range_db=range_db)
@@ -198,12 +199,12 @@ def masks(
         AudioError: If a recording cannot be read.
     """
     whole = _levels(scale)(mixture)
-    found = _each(columns, _levels(scale))
+    found = each(columns, _levels(scale))
 
     def cell(axes: Axes, drawn: Levels, _stem: str) -> None:
         mask(axes, whole, drawn, range_db=range_db)
 
-    return _with_bar(*_grid(found, cell, "spectrograms"), f"gain from the mixture in dB, {-MASK_DB:g} to 0")
+    return _with_bar(*_grid(found, cell, "spectrograms"), f"gain from the mixture in dB, −{MASK_DB:g} to 0")
 
 
 def scores(references: Mapping[str, Sound], courses: Mapping[str, Mapping[str, Course]]) -> Figure:
@@ -221,7 +222,7 @@ def scores(references: Mapping[str, Sound], courses: Mapping[str, Mapping[str, C
         AudioError: If a reference cannot be read.
     """
     stems = [stem for stem in references if courses.get(stem)]
-    drawn = _each({"true": {stem: references[stem] for stem in stems}}, envelope)["true"]
+    drawn = each({"true": {stem: references[stem] for stem in stems}}, envelope)["true"]
     with style():
         figure = _figure(ROW_INCHES["sdr"] * len(stems))
         axes = figure.subplots(
@@ -232,6 +233,7 @@ def scores(references: Mapping[str, Sound], courses: Mapping[str, Mapping[str, C
             above.set_title(stem, loc="left", weight="bold", pad=1)
             above.tick_params(bottom=False)
             sdr_over_time(below, courses[stem])
+        axes[-1].locator_params(axis="x", steps=[1, 2, 5, 10])
         axes[-1].set_xlabel("time in seconds")
     return figure
 
@@ -268,22 +270,26 @@ def _levels(scale: Scale) -> Callable[[Sound | Levels], Levels]:
     return lambda sound: sound if isinstance(sound, Levels) else levels(sound, scale=scale)
 
 
-def _each(columns: Mapping[str, Mapping[str, S]], summary: Callable[[S], T]) -> dict[str, dict[str, T]]:
-    """What is drawn of each recording; each is read once.
+def each(columns: Mapping[str, Mapping[str, S]], summary: Callable[[S], T]) -> dict[str, dict[str, T]]:
+    """What is drawn of each recording; each is read once, several side by side.
+
+    Args:
+        columns: Recordings by the column's name, then by the stem's.
+        summary: From a recording to its envelope or its levels.
 
     Raises:
         UsageError: If there are none.
     """
     if not stems_of(columns):
         raise UsageError("there is nothing to draw: no stem is given, or none of them has a true one")
-    return {
-        name: {stem: summary(sound) for stem, sound in column.items()} for name, column in columns.items()
-    }
+    sounds = [sound for column in columns.values() for sound in column.values()]
+    found = iter(spread(summary, sounds))
+    return {name: {stem: next(found) for stem in column} for name, column in columns.items()}
 
 
 def _figure(content_inches: float) -> Figure:
     height = min(MOST_INCHES, content_inches + _EDGES_INCHES)
-    layout = ConstrainedLayoutEngine(h_pad=0.02, w_pad=0.02, hspace=0.02, wspace=0.02)
+    layout = ConstrainedLayoutEngine(h_pad=0.02, w_pad=0.02, hspace=0.02, wspace=0.05)
     return Figure(figsize=(PAPER_INCHES, height), layout=layout)
 
 

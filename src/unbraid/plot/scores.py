@@ -99,8 +99,9 @@ def sdr_over_time(axes: Axes, courses: Mapping[str, Course]) -> Axes:
             found.sdr_db, edges, baseline=None, color=tint, linestyle=dashes, linewidth=1, label=label
         )
         axes.set_xlim(0, found.duration_seconds or 1.0)
-    axes.axhline(0, color="#999999", linewidth=0.5)
+    axes.axhline(0, color="#999999", linewidth=0.5, zorder=0)
     axes.grid(axis="y", linewidth=0.3, color="#cccccc")
+    axes.set_axisbelow(True)  # else the grid lies over steps that run along it
     axes.set_ylabel("SDR in dB")
     if courses:
         axes.legend(

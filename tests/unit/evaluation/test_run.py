@@ -73,6 +73,17 @@ def test_scores_lie_where_museval_looks_for_them(songs, load, tmp_path):
     assert found == ["shares/test/A - Song.json", "shares/train/A - Song.json"]
 
 
+def test_another_rule_of_silence_takes_only_the_frames_anew(songs, load, tmp_path):
+    asked = {"metrics": ["bsseval", "sdr"], "out": tmp_path}
+    evaluate(songs[:1], [load.column()], **asked)
+    assert evaluate(songs[:1], [load.column()], **asked).reused == 1
+    theirs = evaluate(songs[:1], [load.column()], **asked, silence="museval")
+    assert (theirs.reused, load.separated) == (0, 2)
+    (scores,) = theirs.columns["shares"].values()
+    assert scores.metrics["bsseval"]["silence"] == "museval"
+    assert evaluate(songs[:1], [load.column()], metrics=["sdr"], out=tmp_path).reused == 1
+
+
 def test_a_further_metric_is_added_to_what_is_kept(songs, load, tmp_path):
     evaluate(songs[:1], [load.column()], metrics=["sdr"], out=tmp_path)
     evaluate(songs[:1], [load.column()], metrics=["snr"], out=tmp_path)

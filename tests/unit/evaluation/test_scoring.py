@@ -7,9 +7,9 @@ import math
 import pytest
 import torch
 
-from signals import noise, silence
+from signals import antiphase, noise, silence
 from unbraid.errors import UsageError
-from unbraid.evaluation.scoring import MEASURES, METRICS, scenes, score
+from unbraid.evaluation.scoring import MEASURES, METRICS, Metric, scenes, score
 from unbraid.metrics.bsseval import bsseval
 from unbraid.metrics.ratios import sdr
 
@@ -45,6 +45,21 @@ def test_frames_and_values_are_those_of_the_metrics_themselves():
         assert found[stem].value("bsseval_sdr") == pytest.approx(frames.sdr[at].mean().item())
 
 
+def test_true_stems_that_are_one_tensor_are_scored_without_a_copy_whatever_their_order(monkeypatch):
+    seen = []
+
+    def look(scene):
+        seen.append(scene.references)
+        return METRICS["sdr"].score(scene)
+
+    monkeypatch.setitem(METRICS, "snr", Metric(look, ("sdr",)))
+    whole = torch.stack([TRUE[stem] for stem in sorted(TRUE)])
+    views = dict(zip(sorted(TRUE), whole, strict=True))
+    assert scored(views, GUESS, "snr") == scored(TRUE, GUESS, "sdr")
+    assert seen[0].data_ptr() == whole.data_ptr()
+    torch.testing.assert_close(seen[0], whole)
+
+
 def test_a_stem_that_is_silent_in_truth_has_no_number_and_the_others_are_scored_without_it():
     true = {**TRUE, "drums": silence(2 * RATE)}
     found = scored(true, GUESS, "bsseval", "sdr", "log_wmse")
@@ -67,6 +82,16 @@ def test_a_silent_estimate_has_a_global_ratio_but_none_of_bsseval():
     assert math.isnan(found["vocals"].value("bsseval_sdr"))
     assert found["vocals"].value("sdr") == pytest.approx(0, abs=1e-6)
     assert math.isfinite(found["drums"].value("bsseval_sdr"))
+
+
+def test_a_stem_whose_channels_cancel_is_silent_where_museval_is_followed_and_nowhere_else():
+    true = {**TRUE, "drums": antiphase(2 * RATE)}
+    ours = scored(true, GUESS, "bsseval")
+    theirs = score(true, GUESS, MIXTURE, RATE, ["bsseval"], silence="museval")
+    without = scored(*({s: held[s] for s in ("vocals", "other")} for held in (true, GUESS)), "bsseval")
+    assert math.isfinite(ours["drums"].value("bsseval_sdr"))
+    assert math.isnan(theirs["drums"].value("bsseval_sdr"))
+    assert {stem: theirs[stem].frames for stem in without} == {s: held.frames for s, held in without.items()}
 
 
 def test_one_stem_alone_has_nothing_that_could_bleed():

@@ -1,22 +1,25 @@
-"""BSSEval beside museval 0.4.1, by answers stored in `golden/`: every source, frame and ratio."""
+"""BSSEval beside museval 0.4.1 and mir_eval 0.8.2, by answers stored in `golden/`: every source and ratio."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from reference.bsseval_cases import odd_cases, song_cases
+from reference.bsseval_cases import odd_cases, song_cases, whole_cases
 from unbraid.metrics.bsseval import bsseval
 
-GOLDEN = np.load(Path(__file__).parents[2] / "golden/bsseval.npz")
+STORED = Path(__file__).parents[2] / "golden"
+GOLDEN = np.load(STORED / "bsseval.npz")
+MIR_EVAL = json.loads((STORED / "mir_eval.json").read_text(encoding="utf-8"))
 SONGS = ("lithium", "potassium", "rubidium")
-ODD = odd_cases()
+ODD, WHOLE = odd_cases(), whole_cases()
 
 
-def score(case):
+def score(case, silence="museval"):
     ratios = bsseval(
         torch.from_numpy(case.references),
         torch.from_numpy(case.estimates),
@@ -25,7 +28,7 @@ def score(case):
         hop=case.hop,
         taps=case.taps,
         images=case.images,
-        silence="museval",
+        silence=silence,
     )
     return torch.stack([ratios.sdr, ratios.isr, ratios.sir, ratios.sar]).numpy()
 
@@ -47,5 +50,14 @@ def test_real_songs_score_as_museval_scores_them(songs, song):
     agree(score(song_cases(songs)[song]), GOLDEN[song])
 
 
+@pytest.mark.reference
+@pytest.mark.parametrize("name", WHOLE)
+def test_whole_signals_score_as_mir_eval_scores_them(name):
+    case = WHOLE[name]
+    answers = score(case, "energy")[..., 0]
+    agree(answers if case.images else answers[[0, 2, 3]], MIR_EVAL[name])
+
+
 def test_every_stored_answer_is_asked_for():
     assert set(GOLDEN) == {*ODD, *SONGS}
+    assert set(MIR_EVAL) == set(WHOLE)
