@@ -108,6 +108,22 @@ def test_graphs_are_for_whole_segments_and_pytorch_for_what_is_shorter():
     assert maker.made == ["1x2x100"]
 
 
+class Looks(Halves):
+    """Its layers look at ten samples at a time, whatever the length."""
+
+    def around(self, inner, mixture):
+        return torch.cat([inner(piece)[0] for piece in mixture.split(10, dim=-1)], -1)
+
+
+def test_layers_that_look_at_pieces_of_one_size_run_as_a_graph_at_any_length():
+    network, maker = Looks(), FakeMaker()
+    graphs = GraphBackend(network, network.spec, Runtime("cpu"), maker, length=100)
+    estimates = graphs.run(torch.ones(1, 2, 25))
+    assert torch.equal(estimates[..., :20], torch.full((1, 2, 2, 20), 0.5625))
+    assert torch.equal(estimates[..., 20:], torch.full((1, 2, 2, 5), 0.5))  # a shorter piece in PyTorch
+    assert maker.made == ["1x2x10"]
+
+
 def test_a_graph_is_made_once_and_takes_a_batch_row_by_row():
     network, maker = Halves(), FakeMaker()
     graphs = GraphBackend(network, network.spec, Runtime("cpu"), maker, length=100)

@@ -1,8 +1,9 @@
 """Networks whose layers are run as a graph, by a runtime other than PyTorch's own.
 
 Whatever stands around the layers – spectra, levels, filters – stays in PyTorch, so runtimes need no complex
-numbers. Graphs are made for the one length that most segments have: what is shorter, at the end of a track
-or because the track is, runs in PyTorch as it is. A graph takes one segment at a time.
+numbers. Graphs are made for the one length that most segments have. What is shorter, at the end of a track
+or because the track is, runs in PyTorch as it is, unless the layers look at pieces of one size and never see
+the difference. A graph takes one segment at a time.
 
     segment ─ around ─┬─ inner ─┬─ around ─ estimates
                       └─ graph ─┘
@@ -82,6 +83,7 @@ class GraphBackend:
         self._network: nn.Module | None = network
         self._runtime, self._maker, self._length = runtime, maker, length
         self._graphs: dict[str, Inner] = {}
+        self._usual: str | None = None  # shapes of the first features of a whole segment
 
     def run(self, batch: Tensor, /) -> Tensor:
         """Estimates of a batch of segments, one by one.
@@ -110,16 +112,36 @@ class GraphBackend:
         return require_finite(estimates.float(), self._maker.title)
 
     def _estimates(self, network: nn.Module, segment: Tensor) -> Tensor:
-        if segment.shape[-1] != self._length:
-            estimates: Tensor = network(segment)
+        whole = segment.shape[-1] == self._length
+        if not isinstance(network, Split):
+            estimates: Tensor = self._graph(segment)[0] if whole else network(segment)
             return estimates
-        if isinstance(network, Split):
-            return network.around(self._inner, segment)
-        return self._inner(segment)[0]
+        if self._usual is None:
+            self._usual = self._first_shapes(network, segment)
+        layers = network
 
-    def _inner(self, *features: Tensor, **choice: int) -> tuple[Tensor, ...]:
-        shapes = "_".join("x".join(map(str, feature.shape)) for feature in features)
-        name = "_".join([*(f"{key}{value}" for key, value in sorted(choice.items())), shapes])
+        def inner(*features: Tensor, **choice: int) -> tuple[Tensor, ...]:
+            # Not whether such a graph is there: that would hang on what was separated before.
+            as_usual = whole or _shapes(features) == self._usual
+            return self._graph(*features, **choice) if as_usual else layers.inner(*features, **choice)
+
+        return layers.around(inner, segment)
+
+    def _first_shapes(self, network: Split, like: Tensor) -> str:
+        """Shapes of what the layers are given first of a whole segment; they are not run for it."""
+        noise = torch.rand(*like.shape[:-1], self._length, generator=torch.Generator().manual_seed(0))
+
+        def stop(*features: Tensor, **_: int) -> tuple[Tensor, ...]:
+            raise _Seen(_shapes(features))
+
+        try:
+            network.around(stop, noise - 0.5)
+        except _Seen as seen:
+            return seen.shapes
+        return ""
+
+    def _graph(self, *features: Tensor, **choice: int) -> tuple[Tensor, ...]:
+        name = "_".join([*(f"{key}{value}" for key, value in sorted(choice.items())), _shapes(features)])
         given = tuple(feature.contiguous() for feature in features)
         if name not in self._graphs:
             assert self._network is not None  # noqa: S101 - `run` has looked
@@ -135,3 +157,15 @@ class GraphBackend:
         self._network = None
         self._graphs.clear()
         self._maker.close()
+
+
+class _Seen(Exception):  # noqa: N818 - it is no error
+    """Carries shapes out of a network whose layers need not run for them."""
+
+    def __init__(self, shapes: str) -> None:
+        super().__init__(shapes)
+        self.shapes = shapes
+
+
+def _shapes(features: tuple[Tensor, ...]) -> str:
+    return "_".join("x".join(map(str, feature.shape)) for feature in features)

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from unbraid.networks.layers.local_attention import LocalAttention
-from unbraid.networks.layers.norm import LayerScale
+from unbraid.networks.layers.norm import LayerScale, SignalNorm
 from unbraid.networks.layers.recurrent import BLSTM
 
 if TYPE_CHECKING:
@@ -59,12 +59,12 @@ class DConv(nn.Module):
         self.layers = nn.ModuleList(
             _DilatedLayer(
                 nn.Conv1d(channels, narrow, 3, dilation=2**layer, padding=2**layer),
-                nn.GroupNorm(1, narrow),
+                SignalNorm(narrow),
                 nn.GELU(),
                 *([BLSTM(narrow, max_steps=_MAX_STEPS, skip=True)] if lstm else []),
                 *([LocalAttention(narrow, heads, decays)] if attention else []),
                 nn.Conv1d(narrow, 2 * channels, 1),
-                nn.GroupNorm(1, 2 * channels),
+                SignalNorm(2 * channels),
                 nn.GLU(dim=1),
                 LayerScale(channels, init),
             )

@@ -11,8 +11,13 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from unbraid.split import as_graph
+
 if TYPE_CHECKING:
     from torch import Tensor
+
+
+_PIECE = 512  # values that a graph adds up one by one
 
 
 class LayerScale(nn.Module):
@@ -59,9 +64,46 @@ class TokenNorm(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Tokens `(B, N, C)`, normalised over N and C together."""
-        variance, mean = torch.var_mean(tokens, dim=(1, 2), correction=0, keepdim=True)
+        variance, mean = variance_and_mean(tokens)
         gain = self.weight * (variance + self.eps).rsqrt()  # (B, 1, C)
         return torch.addcmul(self.bias - mean * gain, tokens, gain)
+
+
+class SignalNorm(nn.GroupNorm):
+    """A group norm of a single group, for signals `(B, C, T)`, that stays exact in a graph.
+
+    Args:
+        channels: How many.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(1, channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Signals, same shape."""
+        if not as_graph():
+            return super().forward(x)
+        variance, mean = variance_and_mean(x)
+        gain = self.weight[:, None] * (variance + self.eps).rsqrt()  # (B, C, 1)
+        return x * gain + (self.bias[:, None] - mean * gain)
+
+
+def variance_and_mean(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Of each item of `(B, N, M)`, over both axes, `(B, 1, 1)` each.
+
+    PyTorch adds up millions of values in a tree. Runtimes of graphs add them one by one, and lose three digits:
+    for them there is a mean of means, over pieces of a few hundred values.
+    """
+    if not as_graph():
+        return torch.var_mean(x, dim=(1, 2), correction=0, keepdim=True)
+    mean = _mean(x)
+    return _mean((x - mean).square()), mean
+
+
+def _mean(x: Tensor) -> Tensor:
+    count = x.shape[2]
+    piece = next((size for size in range(min(count, _PIECE), 0, -1) if count % size == 0), 1)
+    return x.view(x.shape[0], x.shape[1], -1, piece).mean(3).mean(2).mean(1)[:, None, None]
 
 
 class RMSNorm(nn.Module):
