@@ -27,7 +27,21 @@ def checkpoint(tmp_path):
 
 
 def command(checkpoint, *options):
-    return [sys.executable, "-m", "unbraid", "bench", "-n", str(checkpoint), "--device", "cpu", *options]
+    return [
+        sys.executable,
+        "-m",
+        "unbraid",
+        "bench",
+        "-n",
+        str(checkpoint),
+        "--device",
+        "cpu",
+        "--backend",
+        "eager",
+        "--precision",
+        "exact",
+        *options,
+    ]
 
 
 def test_a_checkpoint_is_measured_from_the_command_line(checkpoint, tmp_path):

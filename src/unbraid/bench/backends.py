@@ -18,6 +18,14 @@ if TYPE_CHECKING:
     from unbraid.spec import ModelSpec
 
 REFERENCE = ("eager", "exact")  # backend and precision whose answer the others are compared with
+# What is measured by name alone: half precision without units for it, or a compiler, takes minutes a segment.
+BY_NAME = {
+    ("eager", "bfloat16"),
+    ("eager", "float16"),
+    ("onnx", "int8"),
+    ("compiled", "exact"),
+    ("compiled", "bfloat16"),
+}
 
 
 def backends() -> Mapping[str, tuple[str, ...]]:

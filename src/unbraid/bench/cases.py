@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from unbraid.bench.backends import REFERENCE, backends
+from unbraid.bench.backends import BY_NAME, REFERENCE, backends
 from unbraid.errors import UsageError, WeightsError, did_you_mean
 from unbraid.zoo import cache, catalog
 from unbraid.zoo.load import card_for
@@ -114,8 +114,8 @@ def cases(
 
     Args:
         networks: What runs.
-        chosen: Names of backends; none: all that work here.
-        precisions: Of each backend those that it has; none: all.
+        chosen: Names of backends; none: those here that begin within seconds.
+        precisions: Of each backend those that it has; none: all, or with no backend chosen, the quick ones.
         threads: Numbers of processor threads.
         device: As for `Runtime`.
 
@@ -144,7 +144,8 @@ def _pairs(chosen: Sequence[str], precisions: Sequence[str]) -> Iterator[tuple[s
         _require(precision, "precision", every)
     for name, kinds in held.items():
         for precision in kinds:
-            if not precisions or precision in precisions:
+            asked = precision in precisions or name in chosen or (name, precision) not in BY_NAME
+            if asked and (not precisions or precision in precisions):
                 yield name, precision
 
 

@@ -49,11 +49,11 @@ Examples:
     help="Random weights for models whose own are not here; without -n, for one model of each network.",
 )
 @click.option(
-    "--backend", "backends", multiple=True, metavar="NAME", show_default="all that work here",
+    "--backend", "backends", multiple=True, metavar="NAME", show_default="those that begin within seconds",
     help="What runs the network. May be given again.",
 )  # fmt: skip
 @click.option(
-    "--precision", "precisions", multiple=True, metavar="NAME", show_default="all of each backend",
+    "--precision", "precisions", multiple=True, metavar="NAME", show_default="the quick ones",
     help="Of the network's numbers. May be given again.",
 )  # fmt: skip
 @click.option(

@@ -5,12 +5,19 @@ import signal
 
 import pytest
 
+from unbraid.bench import cases as bench_cases
 from unbraid.bench import run as bench_run
 from unbraid.bench.measure import Measured
 from unbraid.bench.run import Outcome
 from unbraid.errors import Cancelled, MachineError
 
 MEASURED = Measured("cpu", 1000, 8.0, 6.0, 1.0, 2.5, 3.0, 0.01, 5, 10**9, None, None)
+
+
+@pytest.fixture(autouse=True)
+def _plain(monkeypatch):
+    """A machine that has PyTorch alone."""
+    monkeypatch.setattr(bench_cases, "backends", lambda: {"eager": ("exact",)})
 
 
 @pytest.fixture

@@ -91,7 +91,7 @@ class SignalNorm(nn.GroupNorm):
 def variance_and_mean(x: Tensor) -> tuple[Tensor, Tensor]:
     """Of each item of `(B, N, M)`, over both axes, `(B, 1, 1)` each.
 
-    PyTorch adds up millions of values in a tree. Runtimes of graphs add them one by one and lose three digits:
+    PyTorch adds millions of values up in a tree. Runtimes of graphs add one by one, and lose three digits:
     for them there is a mean of means, over pieces of a few hundred values.
     """
     if not as_graph():
