@@ -24,8 +24,9 @@ $(READY): requirements.lock requirements-oracles.lock pyproject.toml
 run: $(READY)
 	@$(BIN)/python examples/first_song.py $(if $(SONG),"$(SONG)")
 
+# A process for each core, each with one thread: two of them with two threads each would wait for one another.
 test: $(READY)
-	$(BIN)/pytest
+	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto
 
 check: format lint types imports test docs wheel
 

@@ -126,14 +126,18 @@ def precision() -> str:
             row["backend"],
             row["precision"],
             *(
-                (f"not here: {row['cannot'].split(';')[0]}", "–")
+                (f"not here: {row['cannot'].split(';')[0]}", "–", "–")
                 if "cannot" in row
-                else (f"{row['least SNR, in dB']:.1f} dB", f"{row['largest change of SDR, in dB']:.4f} dB")
+                else (
+                    f"{row['least SNR, in dB']:.1f} dB",
+                    f"{row['loss of SDR, mean over songs, in dB']:.4f} dB",
+                    f"{row['loss of SDR, one song, in dB']:.4f} dB",
+                )
             ),
         )
         for row in benchmark["results"]["rows"]
     ]
-    headings = ("model", "backend", "precision", "least SNR", "largest change of SDR")
+    headings = ("model", "backend", "precision", "least SNR", "loss of SDR, mean", "of one song")
     return facts.table(headings, rows) + origin(benchmark)
 
 
