@@ -27,7 +27,7 @@ from unbraid.audio import Audio
 from unbraid.errors import UnbraidError
 from unbraid.metrics.ratios import sdr, snr
 
-SECONDS = 20
+SECONDS = 16
 MODELS = {
     "htdemucs": {"vocals": ("vocals",), "drums": ("drums",), "bass+other": ("bass", "other")},
     "spleeter.2stems": {"vocals": ("vocals",), "accompaniment": ("drums", "bass", "other")},

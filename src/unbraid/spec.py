@@ -69,7 +69,7 @@ class ModelSpec:
             out, and gives estimates at that level.
         ladder: Accepted lengths, where they are not the multiples of a number.
         longest: Samples it may be given at once at most; None: `segment`.
-        half: Whether bfloat16 in its layers costs at most 0.02 dB of SDR, as was measured on songs.
+        half: Whether bfloat16 in its layers costs at most 0.02 dB of any stem's SDR, in the mean over songs.
         silent: Whether it makes exact silence of exact silence.
 
     Raises:

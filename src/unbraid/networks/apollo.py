@@ -27,6 +27,7 @@ from torch.nn import functional as F
 from unbraid.dsp.stft import Stft
 from unbraid.errors import ConfigError
 from unbraid.networks.layers.complex_parts import parts_of, spectrum_of
+from unbraid.networks.layers.norm import root_mean_square_one
 from unbraid.networks.mixture import require_mixture
 from unbraid.networks.ranges import out_of_range
 from unbraid.spec import ModelSpec
@@ -130,8 +131,7 @@ class FeatureNorm(nn.RMSNorm):
 
     def forward(self, x: Tensor) -> Tensor:
         """Features `(..., D)`, same shape."""
-        # Autocast leaves features narrower than the gains; the fused kernel wants both alike.
-        return F.rms_norm(x, self.weight.shape, self.weight.to(x.dtype), self.eps)
+        return root_mean_square_one(x, self.weight, _EPS)
 
 
 class Pointwise(nn.Conv1d):

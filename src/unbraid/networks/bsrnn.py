@@ -169,7 +169,9 @@ class BandSplit(nn.Module):
         tokens = []
         for (start, end), norm, linear in zip(self.bands, self.layernorms, self.fcs, strict=True):
             band = features[:, :, start:end].flatten(1, 2)  # (B, W · bins, N)
-            tokens.append(linear(norm(band).mT if self.joint else norm(band.mT)))
+            tokens.append(
+                linear(norm(band).transpose(-1, -2) if self.joint else norm(band.transpose(-1, -2)))
+            )
         return torch.stack(tokens, dim=1)
 
 
@@ -231,7 +233,7 @@ class MaskEstimator(nn.Module):
     def forward(self, tokens: Tensor) -> Tensor:
         """Tokens `(B, K, N, channels)` as a mask `(B, W, F, N)`."""
         masks = [
-            layer(norm(token)).mT.unflatten(1, (self.width, -1))
+            layer(norm(token)).transpose(-1, -2).unflatten(1, (self.width, -1))
             for norm, layer, token in zip(self.layernorms, self.mlp, tokens.unbind(1), strict=True)
         ]
         return torch.cat(masks, dim=2)

@@ -297,6 +297,7 @@ class HTDemucs(nn.Module):
             fixed=True,
             levelled=True,
             silent=True,
+            half=True,  # benchmarks/precision.json
         )
         self.spectrum = HopSpectrum(config.n_fft)
         self._build_levels(config)

@@ -310,6 +310,7 @@ class Spleeter(nn.Module):
             segment=(_LOOKS + 2) * config.look,
             context=config.look,
             silent=True,
+            half=True,  # benchmarks/precision.json
             longest=max((_LOOKS + 2) * config.look, _LONGEST * config.sample_rate),
         )
         self.stft = Stft(config.n_fft, config.hop_length, centred=False)

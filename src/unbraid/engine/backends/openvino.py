@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from unbraid._version import __version__
 from unbraid.engine.backends.base import first_line
 from unbraid.engine.runtime import Precision
 from unbraid.errors import MachineError, UsageError
@@ -100,6 +101,7 @@ class OpenVinoMaker:
     def _key(self, name: str) -> str:
         """Changes with whatever a compiled graph depends on."""
         made_by = [
+            __version__,
             _package().__version__,
             torch.__version__,
             self._core.get_property("CPU", "FULL_DEVICE_NAME"),

@@ -173,9 +173,9 @@ class ChannelAttention(nn.Module):
         packed = self.to_qkv(self.norm(tokens)).unflatten(-1, (3, self.heads, self.head_channels))
         query, key, value = packed.permute(2, 0, 3, 4, 1)  # (R, H, D, N) each
         query, key = F.normalize(query, dim=-1), F.normalize(key, dim=-1)
-        scores = (query @ key.mT) * self.temperature.exp() * _LINEAR_SCALE  # (R, H, D, D)
+        scores = (query @ key.transpose(-1, -2)) * self.temperature.exp() * _LINEAR_SCALE  # (R, H, D, D)
         weights = F.dropout(scores.softmax(-1), self.dropout, self.training)
-        gathered = (weights @ value).flatten(1, 2).mT  # (R, N, H·D)
+        gathered = (weights @ value).flatten(1, 2).transpose(-1, -2)  # (R, N, H·D)
         out: Tensor = self.to_out(gathered)
         return out
 

@@ -32,7 +32,7 @@ class Recurrence(nn.Module):
 
     def forward(self, rows: Tensor) -> Tensor:
         """Rows `(R, steps, C)`, same shape."""
-        heard, _ = self.rnn(self.groupnorm(rows.mT).mT)
+        heard, _ = self.rnn(self.groupnorm(rows.transpose(-1, -2)).transpose(-1, -2))
         out: Tensor = self.fc(heard)
         return rows + out
 

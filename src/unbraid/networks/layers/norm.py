@@ -126,4 +126,23 @@ class RMSNorm(nn.Module):
         """Tokens `(..., C)`, same shape; in half precision, too, lengths are measured in float32."""
         channels = len(self.gamma)
         eps = self._LEAST_LENGTH**2 / channels
-        return F.rms_norm(tokens, (channels,), self.gamma.to(tokens.dtype), eps)
+        return root_mean_square_one(tokens, self.gamma, eps)
+
+
+def root_mean_square_one(x: Tensor, gains: Tensor, eps: float) -> Tensor:
+    """Features on the last axis at a root mean square of 1, times a gain each; measured in float32 at least.
+
+    Args:
+        x: `(..., D)`.
+        gains: `(D,)`; in half precision taken in that of `x`, for the fused kernel wants both alike.
+        eps: Added to the mean square.
+
+    Returns:
+        Same shape as `x`.
+    """
+    gains = gains.to(x.dtype)
+    if not as_graph():
+        return F.rms_norm(x, gains.shape, gains, eps)
+    # Written out: runtimes of graphs have had such an operation for a short time only.
+    power = x.to(torch.promote_types(x.dtype, torch.float32)).square().mean(-1, keepdim=True)
+    return x * (power + eps).rsqrt().to(x.dtype) * gains

@@ -26,6 +26,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from unbraid.networks.layers.norm import root_mean_square_one
 from unbraid.split import as_graph
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ _DECAYS = 2**17
 _KERNEL_CHUNK = 256  # as published
 _STEPS = (0.001, 0.1)  # between which the first ones lie; published, as are the rates
 _RATES = (1.0, 16.0)
+_EPS = 1e-5  # of the published norms
 
 
 class LevelNorm(nn.RMSNorm):
@@ -53,11 +55,11 @@ class LevelNorm(nn.RMSNorm):
     """
 
     def __init__(self, channels: int) -> None:
-        super().__init__(channels, eps=1e-5)
+        super().__init__(channels, eps=_EPS)
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Tokens `(..., C)`, same shape."""
-        return F.rms_norm(tokens, self.normalized_shape, self.weight.to(tokens.dtype), self.eps)
+        return root_mean_square_one(tokens, self.weight, _EPS)
 
 
 class Mamba2(nn.Module):
