@@ -130,15 +130,15 @@ def precision() -> str:
                 if "cannot" in row
                 else (
                     f"{row['least SNR, in dB']:.1f} dB",
-                    f"{row['loss of SDR, mean over songs, in dB']:.4f} dB",
-                    f"{row['loss of SDR, one song, in dB']:.4f} dB",
+                    f"{row['loss of SDR, mean over songs, in dB'] + 0:.4f} dB",  # and no negative zero
+                    f"{row['loss of SDR, one song, in dB'] + 0:.4f} dB",
                 )
             ),
         )
         for row in benchmark["results"]["rows"]
     ]
     headings = ("model", "backend", "precision", "least SNR", "loss of SDR, mean", "of one song")
-    return facts.table(headings, rows) + origin(benchmark)
+    return f"{facts.table(headings, rows)}\n{origin(benchmark)}\n"
 
 
 def spleeter() -> str:
