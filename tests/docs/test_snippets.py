@@ -68,7 +68,10 @@ def test_the_real_command_line_takes_every_line(page, report, monkeypatch):
 
 def test_every_option_that_is_named_exists(page, report):
     known = {
-        name for _, command in report.facts.commands() for option in command.params for name in option.opts
+        name
+        for _, command in report.facts.commands()
+        for option in command.params
+        for name in (*option.opts, *option.secondary_opts)
     } | {"--help"}
     text = page.read_text(encoding="utf-8")
     if page.name == "from-demucs.md":  # the first column holds the options of demucs
