@@ -65,3 +65,8 @@ class Split(Identity):
     def run(self, batch):
         shares = torch.tensor([0.5, 0.3, 0.15, 0.04])[: len(self.spec.sources)]
         return super().run(batch) * shares[:, None, None]
+
+
+def dies(*_):
+    """Ends its process with code 9; here, where a process of its own finds it by the same name as its parent."""
+    raise SystemExit(9)

@@ -6,6 +6,7 @@ import threading
 
 import pytest
 
+from fakes import dies
 from unbraid.bench import run as bench_run
 from unbraid.bench.backends import REFERENCE
 from unbraid.bench.cases import Case, Subject
@@ -28,16 +29,12 @@ def test_a_case_that_fails_does_not_stop_the_next(checkpoint, tmp_path):
 
 
 def test_a_process_that_dies_is_reported_with_what_may_have_killed_it(checkpoint, monkeypatch):
-    monkeypatch.setattr(bench_run, "_child", _dies)
+    monkeypatch.setattr(bench_run, "_child", dies)
     case = Case(Subject(str(checkpoint)), *REFERENCE, threads=1, device="cpu")
     (outcome,) = run([case], most_seconds=0.05)
     assert isinstance(outcome.result, MachineError)
     assert "code 9" in str(outcome.result)
     assert "memory" in str(outcome.result)
-
-
-def _dies(*_):
-    raise SystemExit(9)
 
 
 def test_who_cancels_waits_for_nothing(checkpoint):
