@@ -68,5 +68,5 @@ class Split(Identity):
 
 
 def dies(*_):
-    """Ends its process with code 9; here, where a process of its own finds it by the same name as its parent."""
+    """Ends its process with code 9; it stands here, where a new process finds it by the same name."""
     raise SystemExit(9)
