@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import os
 import platform
-from pathlib import Path
 from typing import Any
 
 import torch
 
 from unbraid._version import __version__
+from unbraid.engine.tune import processor
 
 
 def machine() -> dict[str, Any]:
     """Processor, cores, memory, system and versions; None where the system does not tell."""
     return {
-        "processor": _processor(),
+        "processor": processor(),
         "cores": os.cpu_count(),
         "memory_gib": _memory_gib(),
         "system": " ".join(filter(None, [platform.system(), *platform.libc_ver()])),
@@ -24,13 +24,6 @@ def machine() -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "unbraid": __version__,
     }
-
-
-def _processor() -> str:
-    cpuinfo = Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines() if cpuinfo.exists() else []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor()
 
 
 def _memory_gib() -> int | None:

@@ -16,6 +16,7 @@ import os
 import platform
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -27,7 +28,6 @@ from unbraid.errors import UnbraidError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from pathlib import Path
 
     from unbraid.engine.backends.base import Backend
     from unbraid.engine.backends.choose import Loaded
@@ -182,18 +182,21 @@ def _remembered(known: Mapping[str, Any], found: Sequence[Runtime]) -> Choice:
 
 def _key(identity: str, length: int, found: Sequence[Runtime]) -> str:
     """Changes with all that an answer depends on."""
-    machine = [platform.machine(), platform.processor(), _processor(), str(os.cpu_count())]
+    machine = [platform.machine(), processor(), str(os.cpu_count())]
     versions = [__version__, torch.__version__]
     asked = [f"{r.device} {r.engine.value} {r.precision.value} {r.threads} {r.keep_pages}" for r in found]
     text = "\n".join([identity, str(length), *machine, *versions, *asked])
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _processor() -> str:
+def processor() -> str:
     """What the processor calls itself; `platform` knows only its family on Linux."""
-    with contextlib.suppress(OSError), open("/proc/cpuinfo", encoding="utf-8") as lines:  # noqa: PTH123
-        return next((line.strip() for line in lines if line.startswith("model name")), "")
-    return ""
+    with contextlib.suppress(OSError):
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+        names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+        if names:
+            return names[0]
+    return platform.processor()
 
 
 def _read(memory: Path) -> dict[str, Any]:

@@ -34,9 +34,11 @@ from unbraid.networks.ranges import out_of_range
 from unbraid.spec import ModelSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from torch import Tensor
+
+    from unbraid.split import Inner
 
 # Least and greatest: far beyond the published models, and small enough that no file can claim a network that
 # takes minutes to lay out or fills the memory.
@@ -278,7 +280,7 @@ class Bandit(nn.Module):
         """
         return self.around(self.inner, mixture)
 
-    def around(self, inner: Callable[..., tuple[Tensor, ...]], mixture: Tensor) -> Tensor:
+    def around(self, inner: Inner, mixture: Tensor) -> Tensor:
         """What stands before and after the layers: the transform, the mask, and the transform back.
 
         Args:

@@ -30,9 +30,11 @@ from unbraid.networks.ranges import out_of_range
 from unbraid.spec import ModelSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from torch import Tensor
+
+    from unbraid.split import Inner
 
 # Bins of each band at 44.1 kHz and 2048 samples a frame. Section IV.B of the paper gives them in hertz: fine
 # where the source has its notes, coarse above. Vocals and others share a table, the paper's "V7".
@@ -300,7 +302,7 @@ class BSRNN(nn.Module):
         """
         return self.around(self.inner, mixture)
 
-    def around(self, inner: Callable[..., tuple[Tensor, ...]], mixture: Tensor) -> Tensor:
+    def around(self, inner: Inner, mixture: Tensor) -> Tensor:
         """What stands before and after the layers; spectra and levels are in float32 at least.
 
         Args:

@@ -33,9 +33,11 @@ from unbraid.networks.ranges import out_of_range
 from unbraid.spec import ModelSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from torch import Tensor
+
+    from unbraid.split import Inner
 
 # Least and greatest: far beyond the published models, and small enough that no file can claim a network that
 # takes minutes to lay out or fills the memory.
@@ -310,7 +312,7 @@ class MDX23C(nn.Module):
         """
         return self.around(self.inner, mixture)
 
-    def around(self, inner: Callable[..., tuple[Tensor, ...]], mixture: Tensor) -> Tensor:
+    def around(self, inner: Inner, mixture: Tensor) -> Tensor:
         """What is done to a mixture before the layers, and to what they give.
 
         Args:

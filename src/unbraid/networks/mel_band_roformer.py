@@ -31,9 +31,11 @@ from unbraid.networks.ranges import out_of_range
 from unbraid.spec import ModelSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from torch import Tensor
+
+    from unbraid.split import Inner
 
 FREE_FIELDS = frozenset({"sources", "zero_dc", "attention_dropout", "dropout"})
 
@@ -207,7 +209,7 @@ class MelBandRoformer(nn.Module):
         """
         return self.around(self.inner, mixture)
 
-    def around(self, inner: Callable[..., tuple[Tensor, ...]], mixture: Tensor) -> Tensor:
+    def around(self, inner: Inner, mixture: Tensor) -> Tensor:
         """What stands before and after the layers; spectra are in float32 at least.
 
         Args:

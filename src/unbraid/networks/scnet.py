@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from unbraid.split import Inner
+
 # Least and greatest: far beyond the published models, and small enough that no file can claim a network that
 # takes minutes to lay out or fills the memory.
 _RANGES: Mapping[str, tuple[float, float]] = {
@@ -296,7 +298,7 @@ class SCNet(nn.Module):
         """
         return self.around(self.inner, mixture)
 
-    def around(self, inner: Callable[..., tuple[Tensor, ...]], mixture: Tensor) -> Tensor:
+    def around(self, inner: Inner, mixture: Tensor) -> Tensor:
         """What is done to a mixture before the layers, and to what they give.
 
         Args:

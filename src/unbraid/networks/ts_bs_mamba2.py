@@ -32,9 +32,11 @@ from unbraid.networks.ranges import out_of_range
 from unbraid.spec import ModelSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from torch import Tensor
+
+    from unbraid.split import Inner
 
 # Least and greatest: far beyond the published model, and small enough that no file can claim a network that
 # takes minutes to lay out or fills the memory.
@@ -278,7 +280,7 @@ class TSBSMamba2(nn.Module):
         """
         return self.around(self.inner, mixture)
 
-    def around(self, inner: Callable[..., tuple[Tensor, ...]], mixture: Tensor) -> Tensor:
+    def around(self, inner: Inner, mixture: Tensor) -> Tensor:
         """What stands before and after the layers; spectra are in float32 at least.
 
         Args:

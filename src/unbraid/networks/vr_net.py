@@ -36,9 +36,11 @@ from unbraid.networks.ranges import out_of_range
 from unbraid.spec import ModelSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from torch import Tensor
+
+    from unbraid.split import Inner
 
 # Fields that change no weight.
 FREE_FIELDS = frozenset({"window", "windows", "aggressiveness", "accompaniment", "mirror"})
@@ -187,7 +189,7 @@ class VRNet(nn.Module):
         """
         return self.around(self.inner, mixture)
 
-    def around(self, inner: Callable[..., tuple[Tensor, ...]], mixture: Tensor) -> Tensor:
+    def around(self, inner: Inner, mixture: Tensor) -> Tensor:
         """The way from a mixture to estimates, with the layers given: spectra, windows, masks.
 
         Args:
@@ -222,7 +224,7 @@ class VRNet(nn.Module):
         mask = self.cascade(magnitudes[:, :, :-1])
         return (torch.cat([mask, mask[:, :, -1:]], 2),)
 
-    def _masks(self, inner: Callable[..., tuple[Tensor, ...]], magnitudes: Tensor) -> Tensor:
+    def _masks(self, inner: Inner, magnitudes: Tensor) -> Tensor:
         """Masks of all frames from windows side by side, `(B, C, F, N)`.
 
         The first and the last window's ends are used where no other has better, and the last frame, which
