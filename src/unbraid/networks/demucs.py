@@ -28,6 +28,7 @@ from unbraid.dsp.oversample import downsample, upsample
 from unbraid.errors import ConfigError
 from unbraid.networks.layers.dconv import DConv, rescale_convolutions
 from unbraid.networks.layers.recurrent import BLSTM
+from unbraid.networks.layers.transposed import Raising1d
 from unbraid.networks.mixture import require_mixture
 from unbraid.networks.ranges import out_of_range
 from unbraid.spec import Ladder, ModelSpec
@@ -224,7 +225,7 @@ def _decoder(config: Config, level: int) -> nn.Sequential:
         ]
     if level == 0:
         target = config.audio_channels * len(config.sources)
-    layers.append(nn.ConvTranspose1d(source, target, config.kernel_size, config.stride))
+    layers.append(Raising1d(source, target, config.kernel_size, config.stride))
     if level > 0:
         layers += [_norm(config, level, target), _activation(config)]
     return nn.Sequential(*layers)

@@ -20,6 +20,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from unbraid.networks.layers.transposed import Raising1d, Raising2d
 from unbraid.split import as_graph
 
 if TYPE_CHECKING:
@@ -128,9 +129,9 @@ class Up(nn.Module):
         margin = 0 if level.groups else level.margin  # the norm sees the margins, so they are cut behind it
         self.conv_tr: nn.Module
         if level.spectral:
-            self.conv_tr = nn.ConvTranspose2d(source, target, (kernel, 1), (stride, 1), (margin, 0))
+            self.conv_tr = Raising2d(source, target, (kernel, 1), (stride, 1), (margin, 0))
         else:
-            self.conv_tr = nn.ConvTranspose1d(source, target, kernel, stride, margin)
+            self.conv_tr = Raising1d(source, target, kernel, stride, margin)
         self.norm2 = level.norm(target)
 
     def raised(self, x: Tensor, length: int) -> Tensor:
