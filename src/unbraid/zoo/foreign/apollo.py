@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from unbraid.errors import ConfigError
 from unbraid.zoo.foreign.shapes import count, shape_of
-from unbraid.zoo.foreign.training_file import known_section, section, taken
+from unbraid.zoo.foreign.sections import known_section, said_segment, section, taken
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,7 +33,8 @@ def config_of(file: Mapping[str, Any]) -> dict[str, Any]:
     model = known_section(file, "model", {*_MODEL, "win"})
     audio = section(file, "audio")
     config = {
-        **taken(audio, {"num_channels": "audio_channels", "chunk_size": "segment"}),
+        **taken(audio, {"num_channels": "audio_channels"}),
+        **said_segment(file),
         **taken(model, _MODEL),
     }
     rate, milliseconds = model.get("sr", 44100), model.get("win", 20)

@@ -6,7 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 from unbraid.errors import ConfigError
 from unbraid.zoo.foreign.shapes import count, shape_of
-from unbraid.zoo.foreign.training_file import known_section, listed, require, section, sources, taken, unnamed
+from unbraid.zoo.foreign.sections import (
+    known_section,
+    listed,
+    require,
+    said_segment,
+    section,
+    sources_of,
+    taken,
+    unnamed,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -54,7 +63,7 @@ def config_of(file: Mapping[str, Any]) -> dict[str, Any]:
             do: its kinds with a transformer, with the first Mamba, or with gated layers.
     """
     model = known_section(file, "model", {*_MODEL, *_EMBODIED, *_IDLE, *_READ})
-    names = sources(file)
+    names = sources_of(file)
     require(
         {"module_type": "transformer", **model},
         {
@@ -69,7 +78,8 @@ def config_of(file: Mapping[str, Any]) -> dict[str, Any]:
     config = {
         "sources": names,
         "hop_length": 512,
-        **taken(section(file, "audio"), {"chunk_size": "segment", "sample_rate": "sample_rate"}),
+        **taken(section(file, "audio"), {"sample_rate": "sample_rate"}),
+        **said_segment(file),
         **taken(model, _MODEL),
         "audio_channels": 2 if model.get("stereo") else 1,
         "mask_layers": depth - 1,

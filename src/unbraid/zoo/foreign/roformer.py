@@ -11,7 +11,16 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from unbraid.errors import ConfigError
-from unbraid.zoo.foreign.sections import RATE, renamed, section, segment_of, sources_of, whole_number
+from unbraid.zoo.foreign.sections import (
+    RATE,
+    known_section,
+    said_segment,
+    section,
+    sources_of,
+    taken,
+    unnamed,
+    whole_number,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -71,11 +80,11 @@ def shared(
     Raises:
         ConfigError: If a key is unknown, a necessary one missing, or the network one that we cannot make.
     """
-    model = section(yaml, "model")
+    fields = {**_FIELDS, **fields}
+    model = known_section(yaml, "model", {*fields, *_IGNORED, *ignored})
     missing = [key for key in ("dim", "depth") if key not in model]
     if missing:
         raise ConfigError(f"model of {where}: missing key {missing[0]!r}")
-    said = renamed(model, {**_FIELDS, **fields}, _IGNORED | ignored, f"model of {where}")
     n_fft = whole_number(model, "stft_n_fft", 2048)
     window = whole_number(model, "stft_win_length", n_fft)
     if window != n_fft:
@@ -84,11 +93,12 @@ def shared(
         )
     return {
         **_DEFAULTS,
-        **said,
+        **taken(model, fields),
         "sources": sources_of(yaml, whole_number(model, "num_stems", 1)),
         "audio_channels": 2 if model.get("stereo", False) else 1,
         "sample_rate": whole_number(section(yaml, "audio"), "sample_rate", RATE),
-        "segment": segment_of(yaml, 8 * RATE),
+        "segment": 8 * RATE,
+        **said_segment(yaml),
     }
 
 
@@ -113,8 +123,7 @@ def layers_of(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any]:
         shape for name, shape in sorted(shapes.items()) if re.match(_FIRST_MASK, name) and len(shape) == 2
     ]
     found = {
-        # Names are not among shapes.
-        "sources": [f"source_{stem + 1}" for stem in range(stems)],
+        "sources": unnamed(stems),  # names are not among shapes
         "channels": channels,
         "depth": depth,
         "linear_layers": sum(across),

@@ -6,7 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 from unbraid.errors import ConfigError, WeightsError
 from unbraid.zoo.foreign.shapes import count, shape_of
-from unbraid.zoo.foreign.training_file import known_section, listed, require, section, sources, taken, unnamed
+from unbraid.zoo.foreign.sections import (
+    known_section,
+    listed,
+    require,
+    said_segment,
+    section,
+    sources_of,
+    taken,
+    unnamed,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -67,7 +76,8 @@ def config_of(file: Mapping[str, Any]) -> dict[str, Any]:
     audio = section(file, "audio")
     return {
         "sources": _sources(file, model),
-        **taken(audio, {"sample_rate": "sample_rate", "chunk_size": "segment"}),
+        **taken(audio, {"sample_rate": "sample_rate"}),
+        **said_segment(file),
         **taken(model, _MODEL),
         **_widths(model),
         "bands": _bands(model),
@@ -78,7 +88,7 @@ def config_of(file: Mapping[str, Any]) -> dict[str, Any]:
 
 def _sources(file: Mapping[str, Any], model: Mapping[str, Any]) -> list[str]:
     """Names of the sources; the section `model` must count as many as training has."""
-    named = sources(file) if "training" in file else listed(model, "sources")
+    named = sources_of(file) if "training" in file else listed(model, "sources")
     number = len(listed(model, "sources", named))
     if number != len(named):
         raise ConfigError(f"the file's network has {number} sources, its training {len(named)}")
