@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from unbraid.errors import ConfigError
-from unbraid.zoo.foreign.shapes import count, shape_of
 from unbraid.zoo.foreign.sections import known_section, said_segment, section, taken
+from unbraid.zoo.foreign.shapes import count, shape_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

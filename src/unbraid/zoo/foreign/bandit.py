@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from unbraid.errors import ConfigError, WeightsError
 from unbraid.networks.layers.musical_bands import musical_bands
-from unbraid.zoo.foreign.shapes import count, shape_of
 from unbraid.zoo.foreign.sections import known_section, listed, require, said_segment, section, taken
+from unbraid.zoo.foreign.shapes import count, shape_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from unbraid.errors import ConfigError
-from unbraid.zoo.foreign.shapes import count, shape_of
 from unbraid.zoo.foreign.sections import (
     known_section,
     listed,
@@ -16,6 +15,7 @@ from unbraid.zoo.foreign.sections import (
     taken,
     unnamed,
 )
+from unbraid.zoo.foreign.shapes import count, shape_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

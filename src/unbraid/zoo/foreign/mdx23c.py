@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from unbraid.errors import WeightsError
-from unbraid.zoo.foreign.shapes import count, shape_of
 from unbraid.zoo.foreign.sections import (
     known_section,
     listed,
@@ -16,6 +15,7 @@ from unbraid.zoo.foreign.sections import (
     taken,
     unnamed,
 )
+from unbraid.zoo.foreign.shapes import count, shape_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,6 +39,7 @@ _MODEL = {
     "bottleneck_factor": "bottleneck",
 }
 _EMBODIED = {"norm": "InstanceNorm", "act": "gelu"}
+_IDLE = {"name"}  # of the file where training went on from
 
 
 def config_of(file: Mapping[str, Any]) -> dict[str, Any]:
@@ -55,7 +56,7 @@ def config_of(file: Mapping[str, Any]) -> dict[str, Any]:
             do.
     """
     audio = section(file, "audio")
-    model = known_section(file, "model", {*_MODEL, *_EMBODIED})
+    model = known_section(file, "model", {*_MODEL, *_EMBODIED, *_IDLE})
     require(model, _EMBODIED)
     config = {"sources": sources_of(file), **taken(audio, _AUDIO), **taken(model, _MODEL)}
     return {**config, "scale": listed(model, "scale", (2, 2)), **said_frames(file, 1024)}

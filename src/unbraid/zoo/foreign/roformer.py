@@ -119,9 +119,7 @@ def layers_of(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any]:
     attention = f"layers.0.{axes - 1}.layers.0.0"
     heads, channels = shapes[f"{attention}.to_gates.weight"]
     stems = _count(shapes, r"mask_estimators\.(\d+)\.")
-    linears = [
-        shape for name, shape in sorted(shapes.items()) if re.match(_FIRST_MASK, name) and len(shape) == 2
-    ]
+    linears = _first_mask(shapes)
     found = {
         "sources": unnamed(stems),  # names are not among shapes
         "channels": channels,
@@ -131,9 +129,21 @@ def layers_of(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any]:
         "band_layers": band,
         "heads": heads,
         "head_channels": shapes[f"{attention}.to_out.0.weight"][1] // heads,
-        "mask_layers": len(linears) - 1,
+        "mask_layers": mask_layers_of(shapes),
     }
     return found | ({"mask_expansion": linears[0][0] // channels} if len(linears) > 1 else {})
+
+
+def mask_layers_of(shapes: Mapping[str, tuple[int, ...]]) -> int:
+    """How many hidden layers a mask has, between a band's token and it."""
+    return len(_first_mask(shapes)) - 1
+
+
+def _first_mask(shapes: Mapping[str, tuple[int, ...]]) -> list[tuple[int, ...]]:
+    """Shapes of the matrices that make the first mask, from its token on."""
+    return [
+        shape for name, shape in sorted(shapes.items()) if re.match(_FIRST_MASK, name) and len(shape) == 2
+    ]
 
 
 _FIRST_MASK = r"mask_estimators\.0\.to_freqs\.0\.0\.\d+\.weight$"

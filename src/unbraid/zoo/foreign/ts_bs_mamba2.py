@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from unbraid.zoo.foreign.shapes import count, shape_of
 from unbraid.zoo.foreign.sections import (
     known_section,
     require,
@@ -14,6 +13,7 @@ from unbraid.zoo.foreign.sections import (
     taken,
     unnamed,
 )
+from unbraid.zoo.foreign.shapes import count, shape_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -78,7 +78,7 @@ def config_of(yaml: Mapping[str, Any]) -> dict[str, Any]:
     stem = str(yaml["primary_stem"])
     config = {
         "layout": yaml["vr_model_param"],
-        "sources": list(_sources(stem, yaml)),
+        "sources": list(stems_of(stem, yaml)),
         "accompaniment": stem not in _BY_ITSELF,
     }
     if "nout" in yaml:
@@ -150,7 +150,16 @@ def _first(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any]:
     return {"channels": channels, "levels": levels, "views": views, "layout": "4band_44100"}
 
 
-def _sources(stem: str, entry: Mapping[str, Any]) -> tuple[str, str]:
+def stems_of(stem: str, entry: Mapping[str, Any]) -> tuple[str, str]:
+    """Our names of what UVR calls a primary stem, and of the rest.
+
+    Args:
+        stem: As UVR calls it.
+        entry: Of its table; some flags mean a stem of their own.
+
+    >>> stems_of("Instrumental", {}), stems_of("Bass", {})
+    (('accompaniment', 'vocals'), ('bass', 'no_bass'))
+    """
     if entry.get("is_bv_model"):
         return "backing_vocals", "no_backing_vocals"
     if entry.get("is_karaoke"):
