@@ -160,7 +160,9 @@ def _of_itself(path: Path, found: Package, file: Mapping[str, Any]) -> Community
 
 def _of_vr(path: Path, config: Mapping[str, Any]) -> Community:
     """A VR network with an entry of UVR's table."""
-    return Community(read(path, architecture=vr_names.ARCHITECTURE, config=config), Settings())
+    package = read(path, architecture=vr_names.ARCHITECTURE, config=config)
+    require_fit(package.tensors, skeleton(package.architecture, package.config), package.name)
+    return Community(package, Settings())
 
 
 def _of_mdx(path: Path, entry: Mapping[str, Any]) -> Community:
@@ -172,6 +174,7 @@ def _of_mdx(path: Path, entry: Mapping[str, Any]) -> Community:
     model = uvr_models.UvrModel(said["n_fft"], float(said["compensate"]), tuple(said["sources"]))
     config = uvr_models.configuration_as(model, target)
     package = package_of(path, mdx_net_onnx.ARCHITECTURE, config, mdx_net_onnx.rename(graph))
+    require_fit(package.tensors, skeleton(package.architecture, package.config), package.name)
     return Community(package, Settings())
 
 

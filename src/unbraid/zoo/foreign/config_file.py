@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _MOST = 2**20  # bytes; UVR's table of all its models takes 20 KiB
 _TUPLE = "tag:yaml.org,2002:python/tuple"
+_MERGE = "tag:yaml.org,2002:merge"
 _FLOAT = "tag:yaml.org,2002:float"
 # What YAML 1.1 takes for a text: 1e-5, which lacks a dot or the exponent's sign.
 _EXPONENT = re.compile(r"[-+]?(?:[0-9][0-9_]*\.?[0-9]*|\.[0-9]+)[eE][-+]?[0-9]+$")
@@ -68,6 +69,10 @@ class _Loader(yaml.SafeLoader):  # type: ignore[misc]  # PyYAML comes without ty
     def construct_mapping(self, node: Any, deep: bool = False) -> Any:
         seen: set[object] = set()
         for key, _ in node.value:
+            if key.tag == _MERGE:
+                raise yaml.constructor.ConstructorError(
+                    None, None, "'<<' merges keys; write them out", key.start_mark
+                )
             name = self.construct_object(key, deep=True)
             if not isinstance(name, (str, int, float)):
                 raise yaml.constructor.ConstructorError(
