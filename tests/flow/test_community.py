@@ -67,7 +67,8 @@ def test_what_the_user_says_counts_more_than_the_file(place):
     assert network["plan"]["window"] == "fade"
 
 
-def test_without_a_file_the_guess_is_said_and_no_file_is_taken_unasked(place, capsys):
+@pytest.mark.usefixtures("place")
+def test_without_a_file_the_guess_is_said_and_no_file_is_taken_unasked(capsys):
     assert main(["models", "show", "model.ckpt"]) == 0
     said = capsys.readouterr()
     assert "model.yaml lies beside it: --config model.yaml" in said.err
@@ -75,7 +76,8 @@ def test_without_a_file_the_guess_is_said_and_no_file_is_taken_unasked(place, ca
     assert "44,100 Hz" in said.out  # which the file says otherwise
 
 
-def test_all_that_is_known_is_shown(place, capsys):
+@pytest.mark.usefixtures("place")
+def test_all_that_is_known_is_shown(capsys):
     assert main(["models", "show", "model.ckpt", "--config", "model.yaml"]) == 0
     said = capsys.readouterr().out
     for words in (

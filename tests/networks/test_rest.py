@@ -34,7 +34,7 @@ def test_layers_can_still_run_elsewhere(network, rng):
     both = WithRest(network, "rest").eval()
     assert isinstance(both, Split)
     mixture = torch.randn(1, 2, network.spec.segment, generator=rng)
-    assert both.around(lambda *features: network.inner(*features), mixture).equal(both(mixture))
+    assert both.around(network.inner, mixture).equal(both(mixture))
 
 
 def test_a_name_that_is_taken_is_refused(network):

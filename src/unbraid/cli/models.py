@@ -70,7 +70,9 @@ def show(names: tuple[str, ...], config: Path | None) -> None:
     from unbraid.zoo.load import card_for
 
     if config is not None and len(names) > 1:
-        raise UsageError(f"--config describes one checkpoint, and {len(names)} were named; show one at a time")
+        raise UsageError(
+            f"--config describes one checkpoint, and {len(names)} were named; show one at a time"
+        )
     for name in names:
         chain, ensemble = chain_for(name), _ensemble(name)
         if (chain or ensemble) and config is not None:

@@ -118,9 +118,7 @@ def guessed(path: Path) -> Community:
             ) from error
         break
     logger.warning("%s", _explained(path, kind, told))
-    named: list[str] = [str(name) for name in told.get("sources", ["source"])]
-    rest = f"no_{named[0]}" if len(named) == 1 and named[0] != "restored" else None
-    return Community(package, Settings(rest=rest))
+    return Community(package, Settings(rest=_rest(package)))
 
 
 def _described(path: Path, file: Mapping[str, Any]) -> Community:
@@ -171,7 +169,7 @@ def _of_mdx(path: Path, entry: Mapping[str, Any]) -> Community:
         graph = read_onnx(path)
     target = mdx_net_onnx.configuration(graph)
     said = mdx_net.config_of(entry, target)
-    model = uvr_models.UvrModel(said["n_fft"], float(said["compensate"]), tuple(said["sources"]))
+    model = uvr_models.UvrModel(said["n_fft"], said["compensate"], tuple(said["sources"]))
     config = uvr_models.configuration_as(model, target)
     package = package_of(path, mdx_net_onnx.ARCHITECTURE, config, mdx_net_onnx.rename(graph))
     require_fit(package.tensors, skeleton(package.architecture, package.config), package.name)
@@ -226,6 +224,8 @@ def _checked(kind: Kind, file: Mapping[str, Any]) -> dict[str, Any]:
 
 def _settings(kind: Kind, file: Mapping[str, Any], config: Mapping[str, Any]) -> Settings:
     """How a file says that its network is run."""
+    if not kind.called:
+        return Settings()
     spec: Any = skeleton(kind.architecture, config).spec
     return settings_of(file, spec.segment, len(spec.sources), flat="htdemucs" in kind.called)
 
@@ -276,6 +276,12 @@ def _beside(path: Path) -> str:
     names = (f"{stem}.yaml", f"{path.name}.yaml", f"config_{stem}.yaml", f"{stem}_config.yaml", f"{stem}.yml")
     there = next((name for name in names if (path.parent / name).is_file()), None)
     return f"; {there} lies beside it: --config {path.parent / there}" if there else ""
+
+
+def _rest(package: Package) -> str | None:
+    """What the mixture less the only source is called; None where there are several."""
+    spec: Any = skeleton(package.architecture, package.config).spec
+    return f"no_{spec.sources[0]}" if len(spec.sources) == 1 else None
 
 
 def _explained(path: Path, kind: Kind, told: Mapping[str, Any]) -> str:

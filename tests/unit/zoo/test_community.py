@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import importlib
 import logging
@@ -18,11 +19,13 @@ from reference.pictures import stand_ins
 from reference.published_bandit import first, second
 from reference.published_scnet import published as published_scnet
 from unbraid.config import structure
-from unbraid.errors import ConfigError, UsageError, WeightsError
+from unbraid.errors import ConfigError, UnbraidError, UsageError, WeightsError
 from unbraid.networks import ARCHITECTURES
 from unbraid.networks.base import build
 from unbraid.zoo import load
 from unbraid.zoo.foreign.kinds import KINDS, kinds_of
+from unbraid.zoo.foreign.settings import settings_of
+from unbraid.zoo.package import skeleton
 
 pytestmark = [
     pytest.mark.reference,
@@ -516,3 +519,25 @@ def test_weights_whose_shapes_tell_too_little_ask_for_a_file(tmp_path):
     torch.save(network.state_dict(), tmp_path / "model.th")
     with pytest.raises(WeightsError, match="do not tell enough of their network; give its configuration"):
         load.load(tmp_path / "model.th")
+
+
+ODD = ("x", None, -1, 10**12)
+
+
+@pytest.mark.parametrize("name", sorted({*CASES, "segm"} - {"scnet_masked"}))
+@pytest.mark.parametrize("odd", ODD, ids=str)
+def test_whatever_a_file_says_the_refusal_is_in_words(name, odd, monkeypatch):
+    for package, module in stand_ins().items():
+        monkeypatch.setitem(sys.modules, package, module)
+    architecture, described = ("segm", SEGM) if name == "segm" else CASES[name][:2]
+    kind = next(kind for kind in KINDS if kind.architecture == architecture)
+    for section in ("model", "kwargs", "audio", "training", "inference", "stft", "htdemucs"):
+        held = described.get(section)
+        for key in held if isinstance(held, dict) else ():
+            file = changed(described, section, **{key: odd})
+            with contextlib.suppress(UnbraidError):
+                config = kind.reader.config_of(file)
+                spec = skeleton(architecture, config).spec
+                settings_of(file, spec.segment, len(spec.sources), flat=False)
+        with contextlib.suppress(UnbraidError):
+            kind.reader.config_of({**described, section: odd})

@@ -83,7 +83,7 @@ MDX_ENTRY = {"compensate": 1.04, "mdx_n_fft_scale_set": 4096, "primary_stem": "I
 @pytest.fixture
 def mdx():
     """An MDX-Net in ONNX, and its numbers of bins and frames."""
-    path = sorted(ONNX.glob("*.onnx"))[0]
+    path = min(ONNX.glob("*.onnx"))
     target = load.resolve(path).config["targets"][0]
     return path, target["bins"], target["frames"]
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from unbraid.errors import ConfigError
-from unbraid.zoo.foreign.sections import known_section, said_segment, section, taken
+from unbraid.zoo.foreign.sections import RATE, known_section, said_segment, section, taken, whole_number
 from unbraid.zoo.foreign.shapes import count, shape_of
 
 if TYPE_CHECKING:
@@ -37,9 +36,7 @@ def config_of(file: Mapping[str, Any]) -> dict[str, Any]:
         **said_segment(file),
         **taken(model, _MODEL),
     }
-    rate, milliseconds = model.get("sr", 44100), model.get("win", 20)
-    if not isinstance(rate, int) or not isinstance(milliseconds, int):
-        raise ConfigError(f"the file asks for frames of {milliseconds!s:.40} ms at {rate!s:.40} Hz")
+    rate, milliseconds = whole_number(model, "sr", RATE), whole_number(model, "win", 20)
     return {**config, "n_fft": rate * milliseconds // 1000}
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from unbraid.errors import ConfigError
 from unbraid.zoo.foreign.sections import (
     known_section,
     listed,
@@ -14,6 +13,7 @@ from unbraid.zoo.foreign.sections import (
     sources_of,
     taken,
     unnamed,
+    whole_number,
 )
 from unbraid.zoo.foreign.shapes import count, shape_of
 
@@ -63,18 +63,15 @@ def config_of(file: Mapping[str, Any]) -> dict[str, Any]:
             do: its kinds with a transformer, with the first Mamba, or with gated layers.
     """
     model = known_section(file, "model", {*_MODEL, *_EMBODIED, *_IDLE, *_READ})
-    names = sources_of(file)
+    names = sources_of(file, whole_number(model, "num_stems", 1))
     require(
         {"module_type": "transformer", **model},
         {
             **_EMBODIED,
-            "num_stems": len(names),
             "stft_win_length": model.get("stft_n_fft", 2048),
         },
     )
-    depth = model.get("mask_estimator_depth", 2)
-    if not isinstance(depth, int):
-        raise ConfigError(f"the file asks for mask_estimator_depth = {depth!s:.40}; it must be a number")
+    depth = whole_number(model, "mask_estimator_depth", 2)
     config = {
         "sources": names,
         "hop_length": 512,

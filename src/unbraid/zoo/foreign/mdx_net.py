@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from unbraid.errors import ConfigError
@@ -43,8 +44,11 @@ def config_of(entry: Mapping[str, Any], target: Mapping[str, Any]) -> dict[str, 
             f"UVR's entry has {bins} bins and 2^{power} frames, but the file's network has "
             f"{target['bins']} bins and {target['frames']} frames"
         )
+    gain = entry["compensate"]
+    if not isinstance(gain, (int, float)) or isinstance(gain, bool) or not math.isfinite(gain):
+        raise ConfigError(f"compensate must be a number, not {gain!r:.40}")
     return {
         "n_fft": n_fft,
-        "compensate": entry["compensate"],
+        "compensate": float(gain),
         "sources": list(stems_of(str(entry["primary_stem"]), entry)),
     }

@@ -14,6 +14,7 @@ from unbraid.zoo.foreign.sections import (
     sources_of,
     taken,
     unnamed,
+    whole_number,
 )
 from unbraid.zoo.foreign.shapes import count, shape_of
 
@@ -88,18 +89,15 @@ def config_of(file: Mapping[str, Any]) -> dict[str, Any]:
 
 def _sources(file: Mapping[str, Any], model: Mapping[str, Any]) -> list[str]:
     """Names of the sources; the section `model` must count as many as training has."""
-    named = sources_of(file) if "training" in file else listed(model, "sources")
-    number = len(listed(model, "sources", named))
-    if number != len(named):
-        raise ConfigError(f"the file's network has {number} sources, its training {len(named)}")
-    return named
+    counted = listed(model, "sources")
+    return sources_of(file, len(counted) or None) if "training" in file else counted
 
 
 def _widths(model: Mapping[str, Any]) -> dict[str, Any]:
     """Channels of each level, behind those of the spectrum."""
     if "dims" not in model:
         return {}
-    dims, parts = listed(model, "dims"), 2 * model.get("audio_channels", 2)
+    dims, parts = listed(model, "dims"), 2 * whole_number(model, "audio_channels", 2)
     if dims[:1] != [parts]:
         raise ConfigError(f"the file asks for dims {dims!s:.40}; they begin with a spectrum's {parts} parts")
     return {"widths": dims[1:]}

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 from unbraid.zoo.foreign.sections import (
     known_section,
-    require,
     said_segment,
     section,
     sources_of,
     taken,
     unnamed,
+    whole_number,
 )
 from unbraid.zoo.foreign.shapes import count, shape_of
 
@@ -44,8 +44,7 @@ def config_of(file: Mapping[str, Any]) -> dict[str, Any]:
             instruments.
     """
     model = known_section(file, "model", {*_MODEL, "num_output"})
-    names = sources_of(file)
-    require({"num_output": 4, **model}, {"num_output": len(names)})
+    names = sources_of(file, whole_number(model, "num_output", 4))
     audio = taken(section(file, "audio"), {"num_channels": "audio_channels"}) | said_segment(file)
     return {"sources": names, **audio, **taken(model, _MODEL)}
 

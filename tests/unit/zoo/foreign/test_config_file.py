@@ -82,7 +82,11 @@ def test_what_is_no_configuration_is_refused_in_words(text, words, tmp_path):
 
 @pytest.mark.parametrize(
     ("text", "words"),
-    [('{"a": 1, "a": 2}', "the key 'a' stands twice"), ("{", "no configuration file"), ("[" * 99_999, "is no")],
+    [
+        ('{"a": 1, "a": 2}', "the key 'a' stands twice"),
+        ("{", "no configuration file"),
+        ("[" * 99_999, "is no"),
+    ],
 )
 def test_json_that_is_none_is_refused_in_words(text, words, tmp_path):
     with pytest.raises(ConfigError, match=words):

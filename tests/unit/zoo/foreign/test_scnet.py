@@ -87,7 +87,7 @@ def test_transformers_are_read():
         ({"dims": [6, 64]}, r"dims .* begin with a spectrum's 4 parts"),
         ({"dims": 64}, "dims = 64; it must be a list"),
         ({"band_kernel": [3, 4]}, "lists of bands are not of one length"),
-        ({"sources": SOURCES[:3]}, "network has 3 sources, its training 4"),
+        ({"sources": SOURCES[:3]}, "the network estimates 3 sources"),
         ({**TRAN, "tran_rotary_embedding_dim": 32}, "tran_rotary_embedding_dim = 32; this network has 64"),
     ],
 )
