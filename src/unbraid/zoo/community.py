@@ -43,8 +43,8 @@ logger = logging.getLogger(__name__)
 _MD5 = re.compile(r"[0-9a-f]{32}")
 # Where UVR's table of models has the files that it names.
 _BESIDE_TABLE = (".", "mdx_c_configs", "model_data/mdx_c_configs")
-# Fields that only training needs; nobody misses a word of them.
 _LONGEST = 40  # letters of a value that a sentence shows
+# Fields that only training needs; nobody misses a word of them.
 _OF_TRAINING = frozenset({"attention_dropout", "dropout", "t_dropout", "rescale", "dconv_init"})
 
 

@@ -450,6 +450,7 @@ def changed(described, section, **values):
             "3 sources by the file, but 2 by the weights",
         ),
         (changed(MDX23C, "training", model_type="scnet"), "says scnet, but the weights are those of mdx23c"),
+        ({**MDX23C, "model": "htdemucs"}, "the file says htdemucs, but the weights are those of mdx23c"),
         (changed(MDX23C, "training", instruments="vocals"), "instruments vocals; they must be names"),
         (
             changed(MDX23C, "training", target_instrument=3),

@@ -182,7 +182,11 @@ def kinds_of(names: Collection[str], file: Mapping[str, Any] | None) -> tuple[Ki
         )
     if file is None:
         return tuple(found) if found[0].fits else (found[0],)
-    declared = declared_of(file)
+    declared, demucs_class = declared_of(file), file.get("model")
+    if isinstance(demucs_class, str) and demucs_class != found[0].architecture:
+        raise ConfigError(
+            f"the file says {demucs_class}, but the weights are those of {found[0].architecture}"
+        )
     if declared is not None and not any(declared in kind.called for kind in found):
         raise ConfigError(f"the file says {declared}, but the weights are those of {found[0].architecture}")
     return (next((kind for kind in found if kind.fits is None or kind.fits(file)), found[0]),)
