@@ -13,6 +13,7 @@ from unbraid.engine.chain import BlendStep, Chain, LevelOf, SeparateStep, SumSte
 from unbraid.engine.ensemble import Ensemble, Part
 from unbraid.engine.finish import stem_groups
 from unbraid.engine.mix import Domain, Rule
+from unbraid.engine.plan import Window
 from unbraid.engine.tune import Choice, choose
 from unbraid.errors import UsageError
 from unbraid.progress import Reporter, Stage
@@ -37,7 +38,18 @@ if TYPE_CHECKING:
     Groups = Mapping[str, tuple[str, ...]]
     Offer = ModelSpec | Checkpoint | EnsembleCard | ChainCard
 
-_OWN_OVERLAP = 0.25  # for a network that no card knows; what Demucs is scored with
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """How a model was scored, as far as its plan can say it; the defaults are what Demucs is scored with.
+
+    Args:
+        overlap: Of segments, as a fraction of one.
+        window: How a segment's samples count where segments overlap.
+    """
+
+    overlap: float = 0.25
+    window: Window = Window.TRIANGLE
 
 
 def groups_of(offer: Offer, stems: Sequence[str] | None, *, addable: bool) -> Groups:
@@ -155,30 +167,34 @@ class Scout:
 
     Args:
         groups: From what is known of the model to the sources of each stem.
-        plan: From a network's facts, the overlap it was scored with, and whether it plays alone, to its plan.
+        plan: From a network's facts, how it was scored, and whether it plays alone, to its plan.
         runtime: Where networks run.
         options: For `zoo.load.resolve`.
+        config: The file that describes the checkpoint of the one model; None: none.
     """
 
     groups: Callable[[Offer], Groups]
-    plan: Callable[[ModelSpec, float, bool], Plan]
+    plan: Callable[[ModelSpec, Scored, bool], Plan]
     runtime: Runtime
     options: Mapping[str, Any]
+    config: str | Path | None = None
 
     def find(self, model: str | Path | nn.Module) -> Lineup:
         """The lineup for the name of a model, an ensemble or a preset, a path, or a network.
 
         Raises:
             ModelError: If there is no such model, or its weights cannot be had.
-            UsageError: If the stems do not fit the model, or the network has no spec.
+            UsageError: If the stems do not fit the model, the network has no spec, or a configuration file is
+                given for what is no checkpoint.
         """
-        if not isinstance(model, nn.Module):
-            chain = chain_for(model)
-            if chain is not None:
-                return self._one_after_another(chain)
-            ensemble = ensemble_for(model)
-            if ensemble is not None:
-                return self._together(ensemble)
+        several = None if isinstance(model, nn.Module) else chain_for(model) or ensemble_for(model)
+        if self.config is not None and (several is not None or isinstance(model, nn.Module)):
+            what = several.name if several else type(model).__name__
+            raise UsageError(f"{what} is no checkpoint; --config describes the file of one")
+        if isinstance(several, ChainCard):
+            return self._one_after_another(several)
+        if several is not None:
+            return self._together(several)
         player = self._player(model, counts=None, alone=True)
         runner = player.part.backend
         alone = Ensemble.alone(runner, player.part.plan)
@@ -247,16 +263,17 @@ class Scout:
         self, model: str | Path | nn.Module, *, counts: Mapping[str, float] | None, alone: bool
     ) -> Player:
         if isinstance(model, nn.Module):
-            loaded, name, fingerprint, overlap = model, type(model).__name__.lower(), "", _OWN_OVERLAP
+            loaded, name, fingerprint, scored = model, type(model).__name__.lower(), "", Scored()
         else:
-            found = resolve(model, **self.options)
-            loaded, name, fingerprint, overlap = network(found), found.name, found.fingerprint, found.overlap
+            found = resolve(model, config=self.config, **self.options)
+            loaded, name, fingerprint = network(found), found.name, found.fingerprint
+            scored = Scored(found.overlap, found.window)
         spec = getattr(loaded, "spec", None)
         if not isinstance(spec, ModelSpec):
             raise UsageError(
                 f"a {type(loaded).__name__} has no `spec: ModelSpec` that says what it separates"
             )
-        plan = self.plan(spec, overlap, alone)
+        plan = self.plan(spec, scored, alone)
         folder = cache.graphs_of(fingerprint) if fingerprint else None
         ready = Loaded(loaded, spec, spec.accepted_length(plan.segment), folder)
         choice = choose(

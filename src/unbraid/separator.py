@@ -25,7 +25,7 @@ from unbraid.estimates import Estimates
 from unbraid.io.formats import OutputFormat
 from unbraid.io.naming import Input, places, track_name
 from unbraid.io.source import Source, source_of
-from unbraid.lineup import Scout, groups_of
+from unbraid.lineup import Scored, Scout, groups_of
 from unbraid.progress import OutputReady, Stage
 
 if TYPE_CHECKING:
@@ -51,6 +51,8 @@ class Separator:
         model: The name of a model, an ensemble or a preset, the path of a checkpoint or of an ensemble's or a
             chain's TOML file, or a network of your own: a module in evaluation mode from `(B, C, T)` to
             `(B, S, C, T)` with a `spec: ModelSpec`.
+        config: The file that describes the checkpoint at `model`, if it does not do so itself: a YAML file of
+            Music-Source-Separation-Training, or one of UVR's tables; None: none.
         stems: Sources to keep; "rest" is all that is not named, "no_vocals" all but the vocals; of a chain,
             any signal that its steps make; None: each source.
         overlap: Share of a segment that the next one covers again; None: as the model was scored with.
@@ -84,6 +86,7 @@ class Separator:
         self,
         model: str | Path | nn.Module = DEFAULT_MODEL,
         *,
+        config: str | Path | None = None,
         stems: Sequence[str] | None = None,
         overlap: float | None = None,
         shifts: int = 1,
@@ -112,10 +115,11 @@ class Separator:
         self._on_event, self._cancel = on_event, cancel
         self._exact = sum == "exact"
 
-        def plan(spec: ModelSpec, scored: float, alone: bool) -> Plan:
+        def plan(spec: ModelSpec, scored: Scored, alone: bool) -> Plan:
             return Plan.for_spec(
                 spec,
-                overlap=scored if overlap is None else overlap,
+                overlap=scored.overlap if overlap is None else overlap,
+                window=scored.window,
                 shifts=max(1, shifts),
                 seed=seed,
                 fit=fit,
@@ -132,6 +136,7 @@ class Separator:
                 "listener": on_event,
                 "cancel": cancel,
             },
+            config=config,
         )
         self._lineup = scout.find(model)
         self._runtime = runtime
@@ -353,6 +358,7 @@ def separate(
     recording: Audio | str | Path,
     model: str | Path = DEFAULT_MODEL,
     *,
+    config: str | Path | None = None,
     stems: Sequence[str] | None = None,
     overlap: float | None = None,
     shifts: int = 1,
@@ -375,6 +381,7 @@ def separate(
     Args:
         recording: A file, or samples with their rate; never changed.
         model: A name or a path, as in `Separator`.
+        config: Describes the checkpoint at a path, as in `Separator`.
         stems: As in `Separator`, like all that follows.
         overlap: Share of a segment that the next one covers again.
         shifts: Passes that are averaged.
@@ -400,6 +407,7 @@ def separate(
     """
     with Separator(
         model,
+        config=config,
         stems=stems,
         overlap=overlap,
         shifts=shifts,

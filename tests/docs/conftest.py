@@ -13,6 +13,7 @@ import torch
 import unbraid
 from signals import noise, tone
 from unbraid.audio import Audio
+from unbraid.engine.plan import Window
 from unbraid.spec import ModelSpec
 from unbraid.zoo import catalog, load
 
@@ -86,7 +87,9 @@ def quick_network(monkeypatch):
         card = catalog.card(name)
         if not card.has_weights:
             return real[0](name)
-        return SimpleNamespace(name=card.name, fingerprint=card.fingerprint, overlap=card.overlap)
+        return SimpleNamespace(
+            name=card.name, fingerprint=card.fingerprint, overlap=card.overlap, window=Window.TRIANGLE
+        )
 
     def network(found):
         return (

@@ -12,6 +12,7 @@ import unbraid
 from signals import noise, tone
 from unbraid.audio import Audio
 from unbraid.cli.main import main
+from unbraid.engine.plan import Window
 from unbraid.errors import ConfigError, PlanError, UsageError
 from unbraid.spec import ModelSpec
 from unbraid.zoo.chains import list_presets, preset
@@ -47,7 +48,9 @@ def loaded(monkeypatch):
 
     def resolve(name, **_):
         names.append(name.rsplit("/", 1)[-1])
-        return SimpleNamespace(name=names[-1], fingerprint=names[-1] * 3, overlap=0.25)
+        return SimpleNamespace(
+            name=names[-1], fingerprint=names[-1] * 3, overlap=0.25, window=Window.TRIANGLE
+        )
 
     monkeypatch.setattr("unbraid.lineup.resolve", resolve)
     monkeypatch.setattr("unbraid.lineup.network", lambda found: MODELS[found.name])
@@ -265,7 +268,7 @@ def test_every_preset_runs_and_gives_its_stems(name, monkeypatch, tmp_path):
     from unbraid.zoo import catalog
 
     def resolve(model, **_):
-        return SimpleNamespace(name=model, fingerprint="", overlap=0.25)
+        return SimpleNamespace(name=model, fingerprint="", overlap=0.25, window=Window.TRIANGLE)
 
     monkeypatch.setattr("unbraid.lineup.resolve", resolve)
     monkeypatch.setattr("unbraid.lineup.network", lambda found: OfCard(catalog.card(found.name).sources))

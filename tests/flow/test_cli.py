@@ -26,6 +26,7 @@ SLOW = textwrap.dedent(
     import torch
     import unbraid.lineup, unbraid.separator
     from unbraid.cli.main import run
+    from unbraid.engine.plan import Window
     from unbraid.spec import ModelSpec
 
     class Slow(torch.nn.Module):
@@ -34,7 +35,7 @@ SLOW = textwrap.dedent(
             time.sleep(0.2)
             return torch.stack([0.75 * mixture, 0.25 * mixture], 1)
 
-    found = SimpleNamespace(name="slow", fingerprint="f" * 64, overlap=0.0)
+    found = SimpleNamespace(name="slow", fingerprint="f" * 64, overlap=0.0, window=Window.TRIANGLE)
     unbraid.lineup.resolve = lambda *_, **__: found
     unbraid.lineup.network = lambda _: Slow()
     run()

@@ -11,6 +11,7 @@ import torch
 import unbraid
 from signals import noise
 from unbraid.audio import Audio
+from unbraid.engine.plan import Window
 from unbraid.errors import ConfigError, PlanError, UnknownModelError, UsageError
 from unbraid.spec import ModelSpec
 from unbraid.zoo.ensembles import ensemble_for, list_ensembles
@@ -51,7 +52,9 @@ def loaded(monkeypatch):
 
     def resolve(name, **_):
         names.append(name.rsplit("/", 1)[-1])
-        return SimpleNamespace(name=names[-1], fingerprint=names[-1] * 3, overlap=0.25)
+        return SimpleNamespace(
+            name=names[-1], fingerprint=names[-1] * 3, overlap=0.25, window=Window.TRIANGLE
+        )
 
     monkeypatch.setattr("unbraid.lineup.resolve", resolve)
     monkeypatch.setattr("unbraid.lineup.network", lambda found: MODELS[found.name])

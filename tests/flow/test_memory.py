@@ -17,6 +17,7 @@ import unbraid.lineup as lineup
 import unbraid.separator as front
 from unbraid.io.formats import OutputFormat
 from unbraid.io.write import Writer
+from unbraid.engine.plan import Window
 from unbraid.spec import ModelSpec
 
 folder, seconds = sys.argv[1], int(sys.argv[2])
@@ -26,7 +27,8 @@ class Shares(torch.nn.Module):
     def forward(self, mixture):
         return mixture[:, None] * torch.tensor([0.4, 0.3, 0.2, 0.1])[:, None, None]
 
-lineup.resolve = lambda *_, **__: SimpleNamespace(name="shares", fingerprint="", overlap=0.25)
+found = SimpleNamespace(name="shares", fingerprint="", overlap=0.25, window=Window.TRIANGLE)
+lineup.resolve = lambda *_, **__: found
 lineup.network = lambda _: Shares()
 second = 0.1 * torch.randn(2, 44100)
 with Writer(f"{folder}/song.wav", OutputFormat("wav", bits="16"), sample_rate=44100, channels=2,

@@ -15,6 +15,7 @@ import unbraid
 from fakes import spec_of
 from signals import antiphase, chirp, clipped, constant, noise, silence, tone
 from unbraid.audio import Audio
+from unbraid.engine.plan import Window
 from unbraid.errors import (
     AudioError,
     Cancelled,
@@ -46,7 +47,7 @@ class Shares(torch.nn.Module):
 def network(monkeypatch):
     """What `Separator` loads, whatever the name; a test may exchange its shares."""
     shares = Shares()
-    found = SimpleNamespace(name="shares", fingerprint="f" * 64, overlap=0.25)
+    found = SimpleNamespace(name="shares", fingerprint="f" * 64, overlap=0.25, window=Window.TRIANGLE)
     monkeypatch.setattr("unbraid.lineup.resolve", lambda *_, **__: found)
     monkeypatch.setattr("unbraid.lineup.network", lambda _: shares)
     return shares

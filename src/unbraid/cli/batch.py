@@ -71,6 +71,7 @@ def run(request: Request) -> None:
 def _separator(request: Request, batch: Batch, cancel: threading.Event) -> Separator:
     return Separator(
         request.chosen,
+        config=request.config,
         stems=request.stem_names(),
         overlap=request.overlap,
         shifts=max(1, request.shifts),  # demucs' --shifts 0 is one pass, too

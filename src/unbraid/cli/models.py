@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from unbraid.cli import console, presets
 from unbraid.cli.options import SETTINGS, flag
 from unbraid.cli.pace import size
-from unbraid.errors import PartialFailure, UnbraidError
+from unbraid.errors import PartialFailure, UnbraidError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -33,6 +33,7 @@ Examples:
   unbraid models
   unbraid models --all
   unbraid models show htdemucs
+  unbraid models show model.ckpt --config model.yaml
   unbraid models pull htdemucs
 """,
 )
@@ -56,19 +57,34 @@ def models(ctx: click.Context, everything: bool, as_json: bool) -> None:
 
 @models.command(context_settings=SETTINGS)
 @click.argument("names", metavar="NAME...", nargs=-1, required=True)
-def show(names: tuple[str, ...]) -> None:
-    """Show all that is known of a model, an ensemble or a preset."""
-    from unbraid.zoo.catalog import card
-    from unbraid.zoo.chains import chain_for
+@click.option(
+    "--config", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", show_default="none",
+    help="What describes a checkpoint that does not do so itself.",
+)  # fmt: skip
+def show(names: tuple[str, ...], config: Path | None) -> None:
+    """Show all that is known of a model, an ensemble or a preset.
 
+    NAME may be a checkpoint's path: then, what its file says, how it is run, and what was assumed.
+    """
+    from unbraid.zoo.chains import chain_for
+    from unbraid.zoo.load import card_for
+
+    if config is not None and len(names) > 1:
+        raise UsageError(
+            f"--config describes one checkpoint, and {len(names)} were named; show one at a time"
+        )
     for name in names:
         chain, ensemble = chain_for(name), _ensemble(name)
+        if (chain or ensemble) and config is not None:
+            raise UsageError(f"{name} is no checkpoint; --config describes the file of one")
         if chain:
             presets.show(chain)
         elif ensemble:
             _show_ensemble(ensemble)
+        elif (known := card_for(name)) is not None and config is None:
+            _show_card(known)
         else:
-            _show_card(card(name))
+            _show_checkpoint(name, config)
 
 
 @models.command(context_settings=SETTINGS)
@@ -327,6 +343,31 @@ def _show_card(card: Checkpoint) -> None:
         console.out(
             f"  {'score':<16}{_values(score.values)}: {score.metric}; {score.dataset}; {score.origin}"
         )
+
+
+def _show_checkpoint(path: str, config: Path | None) -> None:
+    """A file of the user's own as lines for people; its card's, if one knows it."""
+    from unbraid.networks.base import parameter_count
+    from unbraid.zoo.load import network, resolve
+
+    found = resolve(path, config=config)
+    if found.card is not None:
+        _show_card(found.card)
+        return
+    built = network(found)
+    spec: Any = built.spec
+    lines = [
+        ("architecture", found.architecture),
+        ("sources", ", ".join(spec.sources)),
+        ("hears", f"{spec.sample_rate:,} Hz, {spec.segment / spec.sample_rate:.2f} s at once"),
+        ("size", f"{_millions(parameter_count(built))} parameters"),
+        *(("run as", sentence) for sentence in found.said),
+        ("weights", found.fingerprint),
+        ("on disk", str(found.path)),
+    ]
+    console.out(f"{found.name}: a checkpoint of your own")
+    for name, value in lines:
+        console.out(f"  {name:<16}{value}")
 
 
 def _place(file: WeightFile) -> str:

@@ -28,6 +28,7 @@ class Request:
 
     files: tuple[str, ...]
     model: str | None
+    config: Path | None
     preset: str | None
     stems: str | None
     two_stems: str | None
@@ -65,6 +66,10 @@ class Request:
         if self.model is not None and self.preset is not None:
             raise UsageError(
                 "--model and --preset were both given; a preset brings its own models, so keep one of them"
+            )
+        if self.config is not None and self.model is None:
+            raise UsageError(
+                f"--config {self.config} describes a checkpoint, and none was given; add -n with its path"
             )
         if self.stems is not None and self.two_stems is not None:
             raise UsageError(

@@ -12,7 +12,7 @@ from unbraid.cli.options import SETTINGS, GroupedCommand, flag, parse_time, requ
 from unbraid.io.formats import FORMATS
 
 GROUPS = {
-    "What to separate": ("model", "preset", "stems", "two_stems", "start", "duration"),
+    "What to separate": ("model", "config", "preset", "stems", "two_stems", "start", "duration"),
     "What comes out": (
         "out", "filename", "format", "bits", "bitrate", "sum", "skip_existing", "overwrite",
     ),
@@ -43,6 +43,7 @@ Examples:
   unbraid --start 1:10 --duration 20 song.mp3    try twenty seconds first
   unbraid --filename '{track}/{stem}.{ext}' --skip-existing *.flac
   unbraid --sum exact --bits 24 song.wav         stems that add up to the song
+  unbraid -n model.ckpt --config model.yaml song.mp3    a checkpoint of the community's
   unbraid --json album/ > report.jsonl
 
 With demucs, '--filename {track}/{stem}.{ext}' starts in OUT/MODEL; here it starts in OUT, and {model} may
@@ -55,6 +56,11 @@ each is taken, or refused with what does it here.
     "-n", "--model", "--name", "model", metavar="NAME", show_default="htdemucs",
     help="Model or ensemble, or the path of a checkpoint or of an ensemble's or a chain's .toml; see "
     "'unbraid models'.",
+)  # fmt: skip
+@click.option(
+    "--config", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", show_default="none",
+    help="What describes a checkpoint that does not do so itself: a YAML file of "
+    "Music-Source-Separation-Training, or UVR's table of models.",
 )  # fmt: skip
 @click.option(
     "--preset", metavar="NAME", show_default="off",

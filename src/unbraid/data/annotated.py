@@ -8,7 +8,6 @@ medleydb    Bittner et al., "MedleyDB: a multitrack dataset for annotation-inten
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
 import re
@@ -17,9 +16,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import yaml
+
 from unbraid.data.named import split_of
 from unbraid.data.track import Recording, Track
-from unbraid.errors import AudioError, MachineError
+from unbraid.errors import AudioError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -130,12 +131,6 @@ def _json(path: Path) -> object:
 
 
 def _yaml(path: Path) -> object:
-    try:
-        yaml: Any = importlib.import_module("yaml")
-    except ImportError as error:
-        raise MachineError(
-            f"{path} is a YAML file, which needs PyYAML; it comes with pip install 'unbraid[datasets]'"
-        ) from error
     try:
         return yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, ValueError) as error:

@@ -63,7 +63,7 @@ def read(
             one that neither it nor the caller tells.
         MachineError: If there is no room to unpack it.
     """
-    with _faults_of(path):
+    with faults_of(path):
         found = opened(path, config or {})
         if isinstance(found, Package):
             return _agreed(found, architecture, config)
@@ -89,7 +89,7 @@ def read_parts(paths: Mapping[str, Path], *, architecture: str, config: Mapping[
     """
     tensors: dict[str, Tensor] = {}
     for part, path in paths.items():
-        with _faults_of(path):
+        with faults_of(path):
             held = _part(path, part, architecture, config)
             tensors |= {f"{part}.{name}": tensor for name, tensor in held.items()}
     return package_of(next(iter(paths.values())), architecture, config, tensors)
@@ -115,7 +115,7 @@ def _bare(
 
 
 @contextlib.contextmanager
-def _faults_of(path: Path) -> Iterator[None]:
+def faults_of(path: Path) -> Iterator[None]:
     """Turn what reading a file that lies can end in into one sentence."""
     try:
         yield

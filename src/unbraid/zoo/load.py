@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import os
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from unbraid.config import unstructure
+from unbraid.engine.plan import Window
 from unbraid.errors import UnknownModelError, UsageError, WeightsError
+from unbraid.networks.rest import WithRest
 from unbraid.zoo import cache, catalog
 from unbraid.zoo.chains import chain_for
+from unbraid.zoo.community import Community, described, guessed
 from unbraid.zoo.convert import read
 from unbraid.zoo.download import fetch, published
 from unbraid.zoo.ensembles import ensemble_for
@@ -50,6 +54,10 @@ class Resolved:
         card: What the zoo knows of them; None for weights of the user's own.
         overlap: Of segments, as the model was scored.
         shifts: Passes over displaced segments, as the model was scored.
+        window: How a segment's samples count where segments overlap.
+        levelled: Whether the whole track's level is taken off first; None: as the network says of itself.
+        rest: Name of what a network of one source leaves of the mixture; None: it is not asked for.
+        said: How it is run, in sentences for a person; empty where the card says it.
     """
 
     name: str
@@ -61,11 +69,16 @@ class Resolved:
     card: Checkpoint | None
     overlap: float
     shifts: int
+    window: Window = Window.TRIANGLE
+    levelled: bool | None = None
+    rest: str | None = None
+    said: tuple[str, ...] = ()
 
 
 def load(
     name_or_path: str | Path,
     *,
+    config: str | Path | None = None,
     offline: bool = False,
     folder: Path | None = None,
     listener: Listener | None = None,
@@ -78,7 +91,11 @@ def load(
             (`.th`, `.th.gz`, `.pt` or `.safetensors`), another file that says what it is (see
             `zoo.containers`), such as a TensorFlow checkpoint (`.index`) or an ONNX file, the folder that
             Open-Unmix' training leaves, or a file that a card knows. Of a card's files in parts, any one
-            stands for all that lie beside it.
+            stands for all that lie beside it. Of weights that do not say what they are, and that no card
+            knows, names and shapes tell the network; a warning says what is assumed.
+        config: The file that describes a checkpoint, if it does not do so itself: a YAML file of
+            Music-Source-Separation-Training, or an entry or the whole of UVR's tables. None: none; no file is
+            used because it lies beside the checkpoint.
         offline: Never open a connection.
         folder: Where weight files may lie already, whatever kind they are; looked at first.
         listener: Told how far fetching is.
@@ -91,13 +108,19 @@ def load(
         UnknownModelError: If no model has this name and no file this path.
         WeightsError: If the weights are damaged, or not those of their card or network.
         DownloadError: If the weights are not on disk and could not be fetched.
+        ConfigError: If the configuration file has an unknown key, or describes another network.
+        UsageError: If a configuration file is given for what needs none.
     """
-    return network(resolve(name_or_path, offline=offline, folder=folder, listener=listener, cancel=cancel))
+    found = resolve(
+        name_or_path, config=config, offline=offline, folder=folder, listener=listener, cancel=cancel
+    )
+    return network(found)
 
 
 def resolve(
     name_or_path: str | Path,
     *,
+    config: str | Path | None = None,
     offline: bool = False,
     folder: Path | None = None,
     listener: Listener | None = None,
@@ -107,6 +130,7 @@ def resolve(
 
     Args:
         name_or_path: As for `load`.
+        config: As for `load`.
         offline: As for `load`.
         folder: As for `load`.
         listener: As for `load`.
@@ -116,10 +140,15 @@ def resolve(
         UnknownModelError: If no model has this name and no file this path.
         WeightsError: If the weights are damaged, or not those of their card or network.
         DownloadError: If the weights are not on disk and could not be fetched.
+        ConfigError: If the configuration file has an unknown key, or describes another network.
+        UsageError: If a configuration file is given for what needs none.
     """
     card = card_for(name_or_path)
     if card is None:
-        return _resolve_path(Path(name_or_path))
+        path = Path(name_or_path)
+        return _resolve_path(path) if config is None else _of_community(described(path, Path(config)), path)
+    if config is not None:
+        raise UsageError(f"{card.name} is a model that needs no configuration file; --config is for a path")
     if not card.has_weights:
         return _resolved(Package(card.name, card.architecture, card.config, {}, fingerprint({})), None, card)
     place = fetch(card, folder=folder, offline=offline, listener=listener, cancel=cancel)
@@ -181,7 +210,10 @@ def network(resolved: Resolved) -> nn.Module:
         for name, tensor in resolved.tensors.items()
     }
     built.load_state_dict(weights, assign=True)
-    return built.eval()
+    if resolved.levelled is not None:
+        spec: Any = built.spec
+        built.spec = dataclasses.replace(spec, levelled=resolved.levelled)
+    return (WithRest(built, resolved.rest) if resolved.rest else built).eval()
 
 
 def _is_path(name_or_path: str | Path) -> bool:
@@ -207,11 +239,33 @@ def _resolve_path(path: Path) -> Resolved:
         sha256 = sha256_of(path)
         card = catalog.card_of_file(sha256, path.name)
         if card is None:
-            raise
+            return _of_community(guessed(path), path)
         with tempfile.TemporaryDirectory() as scratch:
             held = unpacked(beside(card, path, sha256), Path(scratch))
             return _resolved(published(held, card), path, card)
     return _resolved(package, path, _card_of(package, path))
+
+
+def _of_community(found: Community, path: Path) -> Resolved:
+    """A checkpoint that a configuration file describes, or its weights alone."""
+    package, settings = found.package, found.settings
+    for sentence in settings.said:
+        logger.info("%s: %s", package.name, sentence)
+    return Resolved(
+        name=package.name,
+        path=path,
+        architecture=package.architecture,
+        config=package.config,
+        fingerprint=package.fingerprint,
+        tensors=package.tensors,
+        card=None,
+        overlap=settings.overlap,
+        shifts=_SHIFTS,
+        window=settings.window,
+        levelled=settings.levelled,
+        rest=settings.rest,
+        said=settings.said,
+    )
 
 
 def _card_of(package: Package, path: Path) -> Checkpoint | None:

@@ -56,6 +56,8 @@ class _Callee(Enum):
 _CALLEES: Mapping[str, _Callee] = {
     **{callee.value: callee for callee in _Callee},
     "numpy._core.multiarray._reconstruct": _Callee.ARRAY,  # of NumPy 2
+    "numpy.core.multiarray.scalar": _Callee.NAMESPACE,  # a number that a training noted beside the weights
+    "numpy._core.multiarray.scalar": _Callee.NAMESPACE,
     "pytorch_lightning.utilities.parsing.AttributeDict": _Callee.ORDERED_DICT,  # of hyper-parameters
     "pathlib.PosixPath": _Callee.NAMESPACE,  # stands in one
     "pathlib.WindowsPath": _Callee.NAMESPACE,
@@ -76,6 +78,7 @@ _STORAGES: Mapping[str, torch.dtype] = {
     "torch.ShortStorage": torch.int16,
     "torch.IntStorage": torch.int32,
     "torch.LongStorage": torch.int64,
+    "torch.BoolStorage": torch.bool,
 }
 _NUMPY_TYPES: Mapping[str, torch.dtype] = {
     "f2": torch.float16,

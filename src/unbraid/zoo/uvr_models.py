@@ -83,6 +83,16 @@ def configuration(path: Path, target: dict[str, Any]) -> dict[str, Any]:
             path.name,
             n_fft,
         )
+    return configuration_as(model, target)
+
+
+def configuration_as(model: UvrModel, target: dict[str, Any]) -> dict[str, Any]:
+    """An MDX-Net's configuration, as UVR uses a model that is known.
+
+    Args:
+        model: What its file does not say.
+        target: What the file says, as for `configuration`.
+    """
     own = {name: value for name, value in target.items() if name != "audio_channels"}
     return {
         "sources": list(model.sources),

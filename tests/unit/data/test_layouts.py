@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import sys
 from pathlib import Path
 
 import av
@@ -14,7 +13,7 @@ from datasets import FOUR, LOSSLESS, moisesdb, musdb18hq, save, save_streams, sl
 from signals import tone
 from unbraid.data.layouts import LAYOUTS, layout_of, tracks
 from unbraid.data.named import FOUR as OURS
-from unbraid.errors import AudioError, MachineError, UsageError
+from unbraid.errors import AudioError, UsageError
 
 KEYS = {
     "musdb18hq": ["test/A - Song", "train/A - Song"],
@@ -204,19 +203,6 @@ def test_yaml_that_is_damaged_or_would_run_something_is_refused(text, tmp_path):
     next(tmp_path.rglob("metadata.yaml")).write_text(text)
     with pytest.raises(AudioError, match="is no YAML"):
         tracks(tmp_path)
-
-
-def test_without_pyyaml_the_extra_is_named(tmp_path, monkeypatch):
-    slakh2100(tmp_path)
-    monkeypatch.setitem(sys.modules, "yaml", None)
-    with pytest.raises(MachineError, match=r"pip install 'unbraid\[datasets\]'"):
-        tracks(tmp_path)
-
-
-def test_only_yaml_needs_pyyaml(tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "yaml", None)
-    musdb18hq(tmp_path)
-    assert len(tracks(tmp_path)) == 2
 
 
 def test_every_layout_is_tested():

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from unbraid.errors import ConfigError
+from unbraid.zoo.foreign.sections import RATE, known_section, said_segment, section, taken, whole_number
 from unbraid.zoo.foreign.shapes import count, shape_of
-from unbraid.zoo.foreign.training_file import known_section, section, taken
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,12 +32,11 @@ def config_of(file: Mapping[str, Any]) -> dict[str, Any]:
     model = known_section(file, "model", {*_MODEL, "win"})
     audio = section(file, "audio")
     config = {
-        **taken(audio, {"num_channels": "audio_channels", "chunk_size": "segment"}),
+        **taken(audio, {"num_channels": "audio_channels"}),
+        **said_segment(file),
         **taken(model, _MODEL),
     }
-    rate, milliseconds = model.get("sr", 44100), model.get("win", 20)
-    if not isinstance(rate, int) or not isinstance(milliseconds, int):
-        raise ConfigError(f"the file asks for frames of {milliseconds!s:.40} ms at {rate!s:.40} Hz")
+    rate, milliseconds = whole_number(model, "sr", RATE), whole_number(model, "win", 20)
     return {**config, "n_fft": rate * milliseconds // 1000}
 
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from unbraid.errors import ConfigError, WeightsError
 from unbraid.networks.layers.musical_bands import musical_bands
+from unbraid.zoo.foreign.sections import known_section, listed, require, said_segment, section, taken
 from unbraid.zoo.foreign.shapes import count, shape_of
-from unbraid.zoo.foreign.training_file import known_section, listed, require, section, taken
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -76,12 +76,13 @@ def config_of(file: Mapping[str, Any]) -> dict[str, Any]:
         ConfigError: If the section has an unknown key, or asks for what the network does not do.
     """
     name = "kwargs" if "kwargs" in file else "model"
-    model = known_section(file, name, {*_MODEL, *_EMBODIED, *_IDLE, "stems", "win_length", "rnn_type"})
+    known = {*_MODEL, *_EMBODIED, *_IDLE, "stems", "win_length", "rnn_type"}
+    model = known_section(file, name, known)
     require(model, {**_EMBODIED, "win_length": model.get("n_fft", 2048)})
     sources = listed(model, "stems")
     if not sources or not all(isinstance(source, str) for source in sources):
         raise ConfigError(f"the section {name!r} has stems {sources!s:.40}; they must be names")
-    audio = taken(section(file, "audio"), {"chunk_size": "segment", "num_channels": "audio_channels"})
+    audio = taken(section(file, "audio"), {"num_channels": "audio_channels"}) | said_segment(file)
     recurrence = {"recurrence": str(model["rnn_type"]).lower()} if "rnn_type" in model else {}
     return {"sources": sources, **_SILENT, **audio, **taken(model, _MODEL), **recurrence}
 

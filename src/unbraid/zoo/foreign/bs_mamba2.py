@@ -4,9 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from unbraid.errors import ConfigError
+from unbraid.zoo.foreign.sections import (
+    known_section,
+    listed,
+    require,
+    said_segment,
+    section,
+    sources_of,
+    taken,
+    unnamed,
+    whole_number,
+)
 from unbraid.zoo.foreign.shapes import count, shape_of
-from unbraid.zoo.foreign.training_file import known_section, listed, require, section, sources, taken, unnamed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -54,22 +63,20 @@ def config_of(file: Mapping[str, Any]) -> dict[str, Any]:
             do: its kinds with a transformer, with the first Mamba, or with gated layers.
     """
     model = known_section(file, "model", {*_MODEL, *_EMBODIED, *_IDLE, *_READ})
-    names = sources(file)
+    names = sources_of(file, whole_number(model, "num_stems", 1))
     require(
         {"module_type": "transformer", **model},
         {
             **_EMBODIED,
-            "num_stems": len(names),
             "stft_win_length": model.get("stft_n_fft", 2048),
         },
     )
-    depth = model.get("mask_estimator_depth", 2)
-    if not isinstance(depth, int):
-        raise ConfigError(f"the file asks for mask_estimator_depth = {depth!s:.40}; it must be a number")
+    depth = whole_number(model, "mask_estimator_depth", 2)
     config = {
         "sources": names,
         "hop_length": 512,
-        **taken(section(file, "audio"), {"chunk_size": "segment", "sample_rate": "sample_rate"}),
+        **taken(section(file, "audio"), {"sample_rate": "sample_rate"}),
+        **said_segment(file),
         **taken(model, _MODEL),
         "audio_channels": 2 if model.get("stereo") else 1,
         "mask_layers": depth - 1,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from unbraid.errors import ConfigError
 from unbraid.zoo.foreign.roformer import layers_of, shared, widths_of
+from unbraid.zoo.foreign.sections import whole_number
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,7 +38,7 @@ def config_of(yaml: Mapping[str, Any]) -> dict[str, Any]:
     """
     found = shared(yaml, _FIELDS, frozenset(), "bs_roformer")
     # Its linear layers are counted, ours between the first and the last.
-    found["mask_layers"] = found.get("mask_layers", 2) - 1
+    found["mask_layers"] = whole_number(found, "mask_layers", 2) - 1
     found["position"] = "polar" if found.get("position") else "rotary"
     return found
 

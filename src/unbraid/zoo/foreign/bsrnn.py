@@ -10,7 +10,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from unbraid.errors import ConfigError
-from unbraid.zoo.foreign.sections import renamed, section, whole_number
+from unbraid.zoo.foreign.sections import known_section, section, taken, whole_number
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -45,8 +45,8 @@ def config_of(yaml: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         ConfigError: If a key of the model is unknown or missing, or the network one that we cannot make.
     """
-    model = section(yaml, "model")
-    found = renamed(model, _FIELDS, frozenset(_FIXED), "model of bsrnn")
+    model = known_section(yaml, "model", {*_FIELDS, *_FIXED})
+    found = taken(model, _FIELDS)
     missing = [key for key, ours in _FIELDS.items() if ours not in found]
     if missing:
         raise ConfigError(f"model of bsrnn: missing key {missing[0]!r}")

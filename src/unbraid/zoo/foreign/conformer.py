@@ -4,9 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from unbraid.errors import ConfigError
+from unbraid.zoo.foreign.sections import (
+    known_section,
+    require,
+    said_segment,
+    section,
+    sources_of,
+    taken,
+    unnamed,
+    whole_number,
+)
 from unbraid.zoo.foreign.shapes import count, shape_of
-from unbraid.zoo.foreign.training_file import known_section, require, section, sources, taken, unnamed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,12 +49,11 @@ def config_of(file: Mapping[str, Any]) -> dict[str, Any]:
     """
     model = known_section(file, "model", {*_MODEL, *_IDLE, "sources", "freq_bins"})
     stft = known_section(file, "stft", {*_STFT, "win_length", "center"})
-    n_fft, names = stft.get("n_fft", 4096), sources(file)
-    if not isinstance(n_fft, int):
-        raise ConfigError(f"the file asks for n_fft = {n_fft!s:.40}; it must be a number")
+    n_fft = whole_number(stft, "n_fft", 4096)
+    names = sources_of(file, whole_number(model, "sources", 2))
     require(stft, {"win_length": n_fft, "center": True})
-    require({"sources": 2, "freq_bins": 2049, **model}, {"sources": len(names), "freq_bins": n_fft // 2 + 1})
-    audio = taken(section(file, "audio"), {"chunk_size": "segment", "sample_rate": "sample_rate"})
+    require({"freq_bins": 2049, **model}, {"freq_bins": n_fft // 2 + 1})
+    audio = taken(section(file, "audio"), {"sample_rate": "sample_rate"}) | said_segment(file)
     return {"sources": names, **audio, **taken(stft, _STFT), **taken(model, _MODEL)}
 
 

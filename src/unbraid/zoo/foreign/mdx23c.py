@@ -4,9 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from unbraid.errors import ConfigError, WeightsError
+from unbraid.errors import WeightsError
+from unbraid.zoo.foreign.sections import (
+    known_section,
+    listed,
+    require,
+    said_frames,
+    section,
+    sources_of,
+    taken,
+    unnamed,
+)
 from unbraid.zoo.foreign.shapes import count, shape_of
-from unbraid.zoo.foreign.training_file import known_section, listed, require, section, sources, taken, unnamed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,6 +39,7 @@ _MODEL = {
     "bottleneck_factor": "bottleneck",
 }
 _EMBODIED = {"norm": "InstanceNorm", "act": "gelu"}
+_IDLE = {"name"}  # of the file where training went on from
 
 
 def config_of(file: Mapping[str, Any]) -> dict[str, Any]:
@@ -46,22 +56,10 @@ def config_of(file: Mapping[str, Any]) -> dict[str, Any]:
             do.
     """
     audio = section(file, "audio")
-    model = known_section(file, "model", {*_MODEL, *_EMBODIED})
+    model = known_section(file, "model", {*_MODEL, *_EMBODIED, *_IDLE})
     require(model, _EMBODIED)
-    config = {"sources": sources(file), **taken(audio, _AUDIO), **taken(model, _MODEL)}
-    return {**config, "scale": listed(model, "scale", (2, 2)), **_frames(audio)}
-
-
-def _frames(audio: Mapping[str, Any]) -> dict[str, int]:
-    """Frames of a segment, which the file has as samples."""
-    chunk, hop = audio.get("chunk_size"), audio.get("hop_length", 1024)
-    if chunk is None:
-        return {}
-    if not isinstance(chunk, int) or not isinstance(hop, int) or hop < 1 or chunk % hop:
-        raise ConfigError(
-            f"the file asks for segments of {chunk} samples and hops of {hop}; they must divide"
-        )
-    return {"frames": chunk // hop + 1}
+    config = {"sources": sources_of(file), **taken(audio, _AUDIO), **taken(model, _MODEL)}
+    return {**config, "scale": listed(model, "scale", (2, 2)), **said_frames(file, 1024)}
 
 
 def config_from_shapes(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from unbraid.errors import ConfigError, did_you_mean
+from unbraid.errors import ConfigError
+from unbraid.zoo.foreign.sections import known_section, said_frames, sources_of, taken, unnamed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -38,14 +39,15 @@ def picture_config(yaml: Mapping[str, Any], own: Mapping[str, str], idle: Iterab
     missing = [section for section in ("audio", "model", "training") if section not in yaml]
     if missing:
         raise ConfigError(f"the file has no section {' and no '.join(missing)}")
-    audio, model = yaml["audio"], yaml["model"]
-    config = _renamed(audio, _AUDIO, _AUDIO_IDLE, "audio") | _renamed(model, {**_MODEL, **own}, idle, "model")
-    if "chunk_size" in audio and "hop_length" in audio:
-        config["frames"] = audio["chunk_size"] // audio["hop_length"] + 1
-    training = yaml["training"]
-    target = training.get("target_instrument")
-    config["sources"] = [target] if target else list(training["instruments"])
-    return config
+    fields = {**_MODEL, **own}
+    audio = known_section(yaml, "audio", {*_AUDIO, *_AUDIO_IDLE})
+    model = known_section(yaml, "model", {*fields, *idle})
+    return {
+        **taken(audio, _AUDIO),
+        **taken(model, fields),
+        **said_frames(yaml, 512),
+        "sources": sources_of(yaml),
+    }
 
 
 def sizes_from_shapes(shapes: Mapping[str, tuple[int, ...]], audio_channels: int) -> dict[str, Any]:
@@ -59,15 +61,5 @@ def sizes_from_shapes(shapes: Mapping[str, tuple[int, ...]], audio_channels: int
         found = shapes["final_conv.2.weight"][0]
     except KeyError as error:
         raise ConfigError(f"these are no weights of a network around pictures: no {error.args[0]}") from error
-    sources = [f"source_{number}" for number in range(1, found // features + 1)]
+    sources = unnamed(found // features)
     return {"channels": channels, "bands": features // (2 * audio_channels), "sources": sources}
-
-
-def _renamed(
-    section: Mapping[str, Any], fields: Mapping[str, str], idle: Iterable[str], where: str
-) -> dict[str, Any]:
-    known = [*fields, *idle]
-    for key in section:
-        if key not in known:
-            raise ConfigError(f"{where} has an unknown key {key!r}{did_you_mean(str(key), known)}")
-    return {ours: section[theirs] for theirs, ours in fields.items() if theirs in section}

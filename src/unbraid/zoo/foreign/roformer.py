@@ -11,7 +11,16 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from unbraid.errors import ConfigError
-from unbraid.zoo.foreign.sections import RATE, renamed, section, segment_of, sources_of, whole_number
+from unbraid.zoo.foreign.sections import (
+    RATE,
+    known_section,
+    said_segment,
+    section,
+    sources_of,
+    taken,
+    unnamed,
+    whole_number,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -71,11 +80,11 @@ def shared(
     Raises:
         ConfigError: If a key is unknown, a necessary one missing, or the network one that we cannot make.
     """
-    model = section(yaml, "model")
+    fields = {**_FIELDS, **fields}
+    model = known_section(yaml, "model", {*fields, *_IGNORED, *ignored})
     missing = [key for key in ("dim", "depth") if key not in model]
     if missing:
         raise ConfigError(f"model of {where}: missing key {missing[0]!r}")
-    said = renamed(model, {**_FIELDS, **fields}, _IGNORED | ignored, f"model of {where}")
     n_fft = whole_number(model, "stft_n_fft", 2048)
     window = whole_number(model, "stft_win_length", n_fft)
     if window != n_fft:
@@ -84,11 +93,12 @@ def shared(
         )
     return {
         **_DEFAULTS,
-        **said,
+        **taken(model, fields),
         "sources": sources_of(yaml, whole_number(model, "num_stems", 1)),
         "audio_channels": 2 if model.get("stereo", False) else 1,
         "sample_rate": whole_number(section(yaml, "audio"), "sample_rate", RATE),
-        "segment": segment_of(yaml, 8 * RATE),
+        "segment": 8 * RATE,
+        **said_segment(yaml),
     }
 
 
@@ -109,12 +119,9 @@ def layers_of(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any]:
     attention = f"layers.0.{axes - 1}.layers.0.0"
     heads, channels = shapes[f"{attention}.to_gates.weight"]
     stems = _count(shapes, r"mask_estimators\.(\d+)\.")
-    linears = [
-        shape for name, shape in sorted(shapes.items()) if re.match(_FIRST_MASK, name) and len(shape) == 2
-    ]
+    linears = _first_mask(shapes)
     found = {
-        # Names are not among shapes.
-        "sources": [f"source_{stem + 1}" for stem in range(stems)],
+        "sources": unnamed(stems),  # names are not among shapes
         "channels": channels,
         "depth": depth,
         "linear_layers": sum(across),
@@ -122,9 +129,21 @@ def layers_of(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any]:
         "band_layers": band,
         "heads": heads,
         "head_channels": shapes[f"{attention}.to_out.0.weight"][1] // heads,
-        "mask_layers": len(linears) - 1,
+        "mask_layers": mask_layers_of(shapes),
     }
     return found | ({"mask_expansion": linears[0][0] // channels} if len(linears) > 1 else {})
+
+
+def mask_layers_of(shapes: Mapping[str, tuple[int, ...]]) -> int:
+    """How many hidden layers a mask has, between a band's token and it."""
+    return len(_first_mask(shapes)) - 1
+
+
+def _first_mask(shapes: Mapping[str, tuple[int, ...]]) -> list[tuple[int, ...]]:
+    """Shapes of the matrices that make the first mask, from its token on."""
+    return [
+        shape for name, shape in sorted(shapes.items()) if re.match(_FIRST_MASK, name) and len(shape) == 2
+    ]
 
 
 _FIRST_MASK = r"mask_estimators\.0\.to_freqs\.0\.0\.\d+\.weight$"

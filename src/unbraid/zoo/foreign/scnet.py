@@ -5,8 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from unbraid.errors import ConfigError, WeightsError
+from unbraid.zoo.foreign.sections import (
+    known_section,
+    listed,
+    require,
+    said_segment,
+    section,
+    sources_of,
+    taken,
+    unnamed,
+    whole_number,
+)
 from unbraid.zoo.foreign.shapes import count, shape_of
-from unbraid.zoo.foreign.training_file import known_section, listed, require, section, sources, taken, unnamed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -67,7 +77,8 @@ def config_of(file: Mapping[str, Any]) -> dict[str, Any]:
     audio = section(file, "audio")
     return {
         "sources": _sources(file, model),
-        **taken(audio, {"sample_rate": "sample_rate", "chunk_size": "segment"}),
+        **taken(audio, {"sample_rate": "sample_rate"}),
+        **said_segment(file),
         **taken(model, _MODEL),
         **_widths(model),
         "bands": _bands(model),
@@ -78,18 +89,15 @@ def config_of(file: Mapping[str, Any]) -> dict[str, Any]:
 
 def _sources(file: Mapping[str, Any], model: Mapping[str, Any]) -> list[str]:
     """Names of the sources; the section `model` must count as many as training has."""
-    named = sources(file) if "training" in file else listed(model, "sources")
-    number = len(listed(model, "sources", named))
-    if number != len(named):
-        raise ConfigError(f"the file's network has {number} sources, its training {len(named)}")
-    return named
+    counted = listed(model, "sources")
+    return sources_of(file, len(counted) or None) if "training" in file else counted
 
 
 def _widths(model: Mapping[str, Any]) -> dict[str, Any]:
     """Channels of each level, behind those of the spectrum."""
     if "dims" not in model:
         return {}
-    dims, parts = listed(model, "dims"), 2 * model.get("audio_channels", 2)
+    dims, parts = listed(model, "dims"), 2 * whole_number(model, "audio_channels", 2)
     if dims[:1] != [parts]:
         raise ConfigError(f"the file asks for dims {dims!s:.40}; they begin with a spectrum's {parts} parts")
     return {"widths": dims[1:]}

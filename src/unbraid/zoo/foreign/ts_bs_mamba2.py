@@ -4,8 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from unbraid.zoo.foreign.sections import (
+    known_section,
+    said_segment,
+    section,
+    sources_of,
+    taken,
+    unnamed,
+    whole_number,
+)
 from unbraid.zoo.foreign.shapes import count, shape_of
-from unbraid.zoo.foreign.training_file import known_section, require, section, sources, taken, unnamed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,9 +44,8 @@ def config_of(file: Mapping[str, Any]) -> dict[str, Any]:
             instruments.
     """
     model = known_section(file, "model", {*_MODEL, "num_output"})
-    names = sources(file)
-    require({"num_output": 4, **model}, {"num_output": len(names)})
-    audio = taken(section(file, "audio"), {"chunk_size": "segment", "num_channels": "audio_channels"})
+    names = sources_of(file, whole_number(model, "num_output", 4))
+    audio = taken(section(file, "audio"), {"num_channels": "audio_channels"}) | said_segment(file)
     return {"sources": names, **audio, **taken(model, _MODEL)}
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from unbraid.errors import ConfigError, did_you_mean
+from unbraid.errors import ConfigError
+from unbraid.zoo.foreign.sections import require_known
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
 # What UVR calls the stem that a network looks for: our names of it and of the rest.
 _STEMS: Mapping[str, tuple[str, str]] = {
@@ -70,14 +71,14 @@ def config_of(yaml: Mapping[str, Any]) -> dict[str, Any]:
     >>> config_of({"vr_model_param": "4band_44100", "primary_stem": "Vocals"})
     {'layout': '4band_44100', 'sources': ['vocals', 'accompaniment'], 'accompaniment': False}
     """
-    _require(yaml, (*_ENTRY, *_FLAGS), "UVR's entry of a VR network")
+    require_known(yaml, (*_ENTRY, *_FLAGS), "UVR's entry of a VR network")
     missing = [key for key in _ENTRY[:2] if key not in yaml]
     if missing:
         raise ConfigError(f"UVR's entry of a VR network has no {' and no '.join(missing)}")
     stem = str(yaml["primary_stem"])
     config = {
         "layout": yaml["vr_model_param"],
-        "sources": list(_sources(stem, yaml)),
+        "sources": list(stems_of(stem, yaml)),
         "accompaniment": stem not in _BY_ITSELF,
     }
     if "nout" in yaml:
@@ -97,7 +98,7 @@ def layout_of(parameters: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         ConfigError: If a key is unknown.
     """
-    _require(parameters, (*_LAYOUT, *_LAYOUT_IDLE, "reverse"), "a layout of UVR")
+    require_known(parameters, (*_LAYOUT, *_LAYOUT_IDLE, "reverse"), "a layout of UVR")
     bands = [parameters["band"][key] for key in sorted(parameters["band"], key=int)]
     start, stop = (parameters.get(f"pre_filter_{end}", -1) for end in ("start", "stop"))
     codings = [name for name in ("mid_side", "mid_side_b2") if parameters.get(name)]
@@ -149,7 +150,16 @@ def _first(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any]:
     return {"channels": channels, "levels": levels, "views": views, "layout": "4band_44100"}
 
 
-def _sources(stem: str, entry: Mapping[str, Any]) -> tuple[str, str]:
+def stems_of(stem: str, entry: Mapping[str, Any]) -> tuple[str, str]:
+    """Our names of what UVR calls a primary stem, and of the rest.
+
+    Args:
+        stem: As UVR calls it.
+        entry: Of its table; some flags mean a stem of their own.
+
+    >>> stems_of("Instrumental", {}), stems_of("Bass", {})
+    (('accompaniment', 'vocals'), ('bass', 'no_bass'))
+    """
     if entry.get("is_bv_model"):
         return "backing_vocals", "no_backing_vocals"
     if entry.get("is_karaoke"):
@@ -161,7 +171,7 @@ def _sources(stem: str, entry: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def _band(band: Mapping[str, Any]) -> dict[str, Any]:
-    _require(band, (*_BAND, "res_type", "convert_channels"), "a band of UVR")
+    require_known(band, (*_BAND, "res_type", "convert_channels"), "a band of UVR")
     found: dict[str, Any] = {
         "sample_rate": band["sr"],
         "hop_length": band["hl"],
@@ -173,10 +183,3 @@ def _band(band: Mapping[str, Any]) -> dict[str, Any]:
         if band.get(f"{theirs}_start", -1) > 0:
             found[ours] = [band[f"{theirs}_start"], band[f"{theirs}_stop"]]
     return found
-
-
-def _require(found: Mapping[str, Any], known: Iterable[str], what: str) -> None:
-    """Make sure that each key is known."""
-    for key in found:
-        if key not in known:
-            raise ConfigError(f"{what} has an unknown key {key!r}{did_you_mean(str(key), known)}")

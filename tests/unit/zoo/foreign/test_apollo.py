@@ -28,7 +28,7 @@ def test_the_file_of_the_published_network_is_that_of_ours():
     ("changes", "words"),
     [
         ({"features": 256}, "unknown key 'features' in the section 'model'; did you mean feature_dim"),
-        ({"win": "20 ms"}, "frames of 20 ms ms at 44100 Hz"),
+        ({"win": "20 ms"}, "win must be a whole number, not '20 ms'"),
     ],
 )
 def test_what_makes_no_network_is_refused_by_name(changes, words):

@@ -76,8 +76,8 @@ def test_what_a_file_does_not_say_is_what_the_published_class_has():
     [
         ({"module_type": "mamba2-roformer"}, "module_type = mamba2-roformer; this network has mamba2"),
         ({"mamba_gmlp": True}, "mamba_gmlp = True; this network has False"),
-        ({"num_stems": 2}, "num_stems = 2; this network has 1"),
-        ({"mask_estimator_depth": "two"}, "mask_estimator_depth = two; it must be a number"),
+        ({"num_stems": 3}, "the network estimates 3 sources"),
+        ({"mask_estimator_depth": "two"}, "mask_estimator_depth must be a whole number, not 'two'"),
         ({"depths": 2}, "unknown key 'depths' in the section 'model'; did you mean depth"),
         ({"freqs_per_bands": 62}, "freqs_per_bands = 62; it must be a list"),
     ],
@@ -95,7 +95,7 @@ def test_a_kind_that_is_not_said_is_the_one_that_the_class_falls_back_to():
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"num_output": 2}, "num_output = 2; this network has 4"),
+        ({"num_output": 2}, "the network estimates 2 sources"),
         ({"hop": 512}, "unknown key 'hop' in the section 'model'"),
     ],
 )

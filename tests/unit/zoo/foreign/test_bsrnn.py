@@ -58,7 +58,7 @@ def test_frequencies_become_bands_of_bins(splits, bands):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"rnn_dmi": 4}, "unknown key 'rnn_dmi'; did you mean rnn_dim"),
+        ({"rnn_dmi": 4}, "unknown key 'rnn_dmi' in the section 'model'; did you mean rnn_dim"),
         ({"rnn_type": "GRU"}, "rnn_type is 'GRU'; only 'LSTM' is known"),
         ({"bottleneck_layer": "att"}, "bottleneck_layer is 'att'"),
         ({"bandsplits": [[1000, 0]]}, "1 Hz wide at least"),

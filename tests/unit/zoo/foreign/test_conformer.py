@@ -43,12 +43,12 @@ def test_the_file_of_the_published_network_is_that_of_ours():
     ("name", "changes", "words"),
     [
         ("model", {"embed": 512}, "unknown key 'embed' in the section 'model'"),
-        ("model", {"sources": 4}, "sources = 4; this network has 2"),
+        ("model", {"sources": 4}, "the network estimates 4 sources"),
         ("model", {"freq_bins": 1025}, "freq_bins = 1025; this network has 2049"),
         ("stft", {"centre": True}, "unknown key 'centre' in the section 'stft'; did you mean center"),
         ("stft", {"center": False}, "center = False; this network has True"),
         ("stft", {"win_length": 2048}, "win_length = 2048; this network has 4096"),
-        ("stft", {"n_fft": "long"}, "n_fft = long; it must be a number"),
+        ("stft", {"n_fft": "long"}, "n_fft must be a whole number, not 'long'"),
     ],
 )
 def test_what_our_network_does_not_do_is_refused_by_name(name, changes, words):

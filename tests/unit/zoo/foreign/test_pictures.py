@@ -65,9 +65,11 @@ def test_without_a_target_all_instruments_are_sources(kind):
 
 def test_an_unknown_key_is_refused_with_the_nearest(kind):
     module, _, model = kind
-    with pytest.raises(ConfigError, match="unknown key 'num_subband'; did you mean num_subbands"):
+    with pytest.raises(
+        ConfigError, match="unknown key 'num_subband' in the section 'model'; did you mean num_subbands"
+    ):
         module.config_of({"audio": AUDIO, "model": {**model, "num_subband": 8}, "training": TRAINING})
-    with pytest.raises(ConfigError, match="audio has an unknown key 'dim_g'"):
+    with pytest.raises(ConfigError, match="unknown key 'dim_g' in the section 'audio'"):
         module.config_of({"audio": {**AUDIO, "dim_g": 8}, "model": model, "training": TRAINING})
 
 

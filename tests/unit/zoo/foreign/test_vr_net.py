@@ -66,7 +66,7 @@ def test_an_entry_makes_the_network_that_uvr_makes(entry, expected):
     [
         (
             {"vr_model_parm": "4band_v3", "primary_stem": "Echo"},
-            "'vr_model_parm'; did you mean vr_model_param",
+            "unknown key 'vr_model_parm' in .*; did you mean vr_model_param",
         ),
         ({"primary_stem": "Echo"}, "has no vr_model_param"),
         ({}, "has no vr_model_param and no primary_stem"),
