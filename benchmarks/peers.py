@@ -2,11 +2,15 @@
 
     python benchmarks/peers.py                                           every case, five pairs of each
     python benchmarks/peers.py --cases htdemucs,umxhq --pairs 1          try it out; one pair is not stored
+    python benchmarks/peers.py --seconds 80                              less of the default song
     python benchmarks/peers.py --song song.wav --threads 1 -- --overlap 0.1      options of ours behind --
+
+The default song is as long as most are: the excerpts that the tests use, one behind the other.
 
 Each peer is installed by itself into an environment below `--cache`; PyTorch is the one that we use. Both
 sides get the same song, the same weights and the same number of threads, and take turns in who goes first.
-Ratios are formed pair by pair. The two runs before them are not timed: their stems are compared.
+Ratios are formed pair by pair. The two runs before them are not timed: their stems are compared, ours made
+in float32. Whatever we find out about this machine the first time is found before.
 """
 
 from __future__ import annotations
@@ -25,9 +29,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
+
+import unbraid
 from machine import FOLDER, machine, store
 from peer_cases import CASES, Case, Ready, agreement, prepare
 from processes import cost_of
+from unbraid.audio import Audio
 from unbraid.io.probe import probe
 
 if TYPE_CHECKING:
@@ -58,7 +66,7 @@ def commands(
     ours += ["--out", str(out / "unbraid"), "--threads", str(given.threads), *given.options]
     theirs = case.command(ready.python, ready.weights, given.song, out / "peer")
     return {
-        "unbraid": [*ours, *(["--float32"] if exact else [])],
+        "unbraid": [*ours, *(["--float32", "--precision", "exact"] if exact else [])],
         "peer": [*theirs, *(case.float32 if exact else ())],
     }
 
@@ -85,7 +93,7 @@ def compared(name: str, given: argparse.Namespace, scratch: Path) -> dict[str, A
         "peer": str(case.peer),
         "remark": case.remark,
         "weights": "published" if ready.published else "seeded",
-        "song": given.song.parent.name if given.song.stem == "mixture" else given.song.name,
+        "song": given.song.name,
         "song_seconds": round(probe(given.song).duration_seconds or 0, 1),
         "threads": given.threads,
         "options": given.options,
@@ -98,6 +106,7 @@ def compared(name: str, given: argparse.Namespace, scratch: Path) -> dict[str, A
         else apart(partial(agreement, *(scratch / side for side in SIDES), rescaled=case.rescales))
     )
     usual = commands(case, ready, given, scratch)
+    pair(usual, SIDES[:1], given.threads, scratch)  # which may try backends first
     row["pairs"] = []
     for number in range(given.pairs):
         order = SIDES if number % 2 == 0 else SIDES[::-1]
@@ -122,11 +131,19 @@ def kept(row: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [old for old in rows if any(old[key] != row[key] for key in same)]
 
 
-def default_song() -> Path:
-    """One of the songs that the tests use."""
+def default_song(seconds: float | None, cache: Path) -> Path:
+    """The songs that the tests use, one behind the other."""
     sys.path.append(str(FOLDER.parent / "tests"))
-    songs: Path = importlib.import_module("conftest").SONGS
-    return songs / "lithium" / "mixture.flac"
+    folder: Path = importlib.import_module("conftest").SONGS
+    songs = [unbraid.read(path) for path in sorted(folder.glob("*/mixture.flac"))]
+    if not songs:
+        raise SystemExit(f"there is no song below {folder}; name one with --song")
+    rate = songs[0].sample_rate
+    samples = torch.cat([song.samples for song in songs], -1)
+    cache.mkdir(parents=True, exist_ok=True)
+    place = cache / "song.flac"
+    unbraid.write(Audio(samples if seconds is None else samples[:, : round(seconds * rate)], rate), place)
+    return place
 
 
 def main(given: argparse.Namespace) -> None:
@@ -149,13 +166,16 @@ def arguments(words: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument("--cases", type=lambda text: text.split(","), default=list(CASES), metavar="A,B")
     parser.add_argument("--pairs", type=int, default=ENOUGH, metavar="N")
-    parser.add_argument("--song", type=Path, default=default_song(), metavar="FILE")
+    parser.add_argument("--song", type=Path, metavar="FILE")
+    parser.add_argument("--seconds", type=float, metavar="SECONDS")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, metavar="N")
     parser.add_argument("--cache", type=Path, default=FOLDER.parent / "build/peers", metavar="FOLDER")
     given = parser.parse_args(words[:own])
     unknown = [name for name in given.cases if name not in CASES]
     if unknown:
         parser.error(f"there is no case {', '.join(unknown)}; there are {', '.join(CASES)}")
+    if given.song is None:
+        given.song = default_song(given.seconds, given.cache)
     if not given.song.exists():
         parser.error(f"there is no song {given.song}; name one with --song")
     if given.pairs < 1 or given.threads < 1:

@@ -24,6 +24,8 @@ from torch.overrides import TorchFunctionMode
 import unbraid
 from machine import store
 from unbraid.audio import Audio
+from unbraid.engine.backends.eager import has_half_units
+from unbraid.engine.runtime import Runtime
 from unbraid.errors import UnbraidError
 from unbraid.metrics.ratios import sdr, snr
 
@@ -44,7 +46,7 @@ PRODUCTS = {
     torch.Tensor.matmul,
 }
 WAYS = (
-    ("imitated", "bfloat16"),
+    ("eager" if has_half_units(Runtime("cpu")) else "imitated", "bfloat16"),
     ("openvino", "exact"),
     ("openvino", "bfloat16"),
     ("onnx", "exact"),

@@ -336,7 +336,7 @@ class Separator:
             self._lineup.chain,
             self._lineup.groups,
             exact=self._exact,
-            batch_size=self._runtime.batch_size,
+            batch_size=self._runtime.batch,
             pace=self._lineup.pace(len(channel_groups(source.layout, 2))),
             listener=self._on_event,
             cancel=self._cancel,

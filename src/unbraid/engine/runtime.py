@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+_GPU_BATCH = 4  # segments; a batch that does not fit into a GPU's memory is halved by the backend
 _MOST_THREADS = 1024  # far above what helps; tens of thousands crash the OpenMP runtime below torch
 
 
@@ -45,7 +46,7 @@ class Runtime:
     Args:
         device: "cpu", "cuda", "cuda:1", "mps", or "auto" for the best one there is.
         threads: Processor threads; None: torch's own choice.
-        batch_size: Segments given to the network at once.
+        batch_size: Segments given to the network at once; None: as suits the device.
         engine: What runs the layers.
         precision: In which numbers they calculate.
         keep_pages: On Linux with glibc: the process keeps memory that a layer let go for the next one, while
@@ -57,17 +58,30 @@ class Runtime:
 
     device: str = "auto"
     threads: int | None = None
-    batch_size: int = 1
+    batch_size: int | None = None
     engine: Engine = Engine.EAGER
     precision: Precision = Precision.EXACT
     keep_pages: bool = False
 
     def __post_init__(self) -> None:
-        if (self.threads is not None and not 1 <= self.threads <= _MOST_THREADS) or self.batch_size < 1:
+        threads = 1 if self.threads is None else self.threads
+        batch_size = 1 if self.batch_size is None else self.batch_size
+        if not 1 <= threads <= _MOST_THREADS or batch_size < 1:
             raise UsageError(
-                f"{self.threads} threads and a batch of {self.batch_size} were asked for; both start at 1, "
+                f"{threads} threads and a batch of {batch_size} were asked for; both start at 1, "
                 f"and there can be {_MOST_THREADS} threads"
             )
+
+    @property
+    def batch(self) -> int:
+        """Segments given to the network at once on this device.
+
+        A GPU waits between the small layers of one segment; a processor has no time to win, and memory to
+        lose.
+        """
+        if self.batch_size is not None:
+            return self.batch_size
+        return _GPU_BATCH if self.torch_device().type == "cuda" else 1
 
     def torch_device(self) -> torch.device:
         """The device to run on.

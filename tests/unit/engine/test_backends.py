@@ -101,3 +101,12 @@ def test_a_device_that_is_missing_here_says_what_works():
 def test_threads_and_batches_start_at_one(options):
     with pytest.raises(UsageError, match="both start at 1"):
         Runtime("cpu", **options)
+
+
+@pytest.mark.parametrize(
+    ("device", "asked", "expected"), [("cpu", None, 1), ("cuda", None, 4), ("cuda", 2, 2), ("cpu", 3, 3)]
+)
+def test_a_gpu_is_given_several_segments_at_once(monkeypatch, device, asked, expected):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    assert Runtime(device, batch_size=asked).batch == expected

@@ -10,7 +10,8 @@ import torch
 
 from fakes import Identity, spec_of
 from unbraid.engine import tune
-from unbraid.engine.backends.choose import Loaded
+from unbraid.engine.backends import eager
+from unbraid.engine.backends.choose import Loaded, candidates
 from unbraid.engine.runtime import Engine, Precision, Runtime
 from unbraid.errors import MachineError
 
@@ -33,6 +34,7 @@ def bench(monkeypatch):
     monkeypatch.setattr(tune, "backend", make)
     monkeypatch.setattr(tune, "candidates", lambda _, __: ([EAGER, OTHER], {"onnx": "slow"}))
     monkeypatch.setattr(tune, "_timed", lambda *_: seconds[tried[-1]])
+    monkeypatch.setattr(tune, "usable_processors", lambda: 1)
     return seconds, tried
 
 
@@ -101,3 +103,32 @@ def test_one_candidate_needs_no_trial(bench, tmp_path, monkeypatch):
     monkeypatch.setattr(tune, "candidates", lambda _, __: ([EAGER], {}))
     assert choose(tmp_path / "tuning.json") == tune.Choice(EAGER)
     assert bench[1] == []
+
+
+def test_where_cores_run_two_threads_the_fastest_is_tried_with_all(bench, tmp_path, monkeypatch):
+    seconds, tried = bench
+    both = 2 * torch.get_num_threads()
+    monkeypatch.setattr(tune, "usable_processors", lambda: both)
+    monkeypatch.setattr(tune, "_timed", lambda *_: seconds[tried[-1]] / len(tried))
+    found = choose(tmp_path / "tuning.json").runtime
+    assert found == dataclasses.replace(OTHER, threads=both)
+    assert tried == [Engine.EAGER, Engine.OPENVINO, Engine.OPENVINO]
+    assert choose(tmp_path / "tuning.json").runtime == found
+
+
+@pytest.mark.parametrize(
+    ("asked", "able", "expected"),
+    [
+        (Precision.AUTO, {"avx512_bf16": True}, [Precision.EXACT, Precision.BFLOAT16]),
+        (Precision.AUTO, {"avx512_f": True, "avx512_bf16": False}, [Precision.EXACT]),
+        (Precision.AUTO, {}, [Precision.EXACT]),
+        (Precision.BFLOAT16, {}, [Precision.BFLOAT16]),
+    ],
+)
+def test_pytorch_is_tried_in_half_precision_where_the_processor_has_units_for_it(
+    monkeypatch, asked, able, expected
+):
+    monkeypatch.setattr(eager, "capabilities", lambda: able)
+    loaded = dataclasses.replace(LOADED, spec=dataclasses.replace(LOADED.spec, half=True))
+    found, _ = candidates(loaded, Runtime("cpu", engine=Engine.EAGER, precision=asked))
+    assert [runtime.precision for runtime in found] == expected

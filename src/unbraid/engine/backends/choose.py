@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from unbraid.engine.backends import compiled, onnx, openvino
 from unbraid.engine.backends.compiled import CompiledMaker
-from unbraid.engine.backends.eager import EagerBackend
+from unbraid.engine.backends.eager import EagerBackend, has_half_units
 from unbraid.engine.backends.graphs import GraphBackend
 from unbraid.engine.backends.onnx import OnnxMaker
 from unbraid.engine.backends.openvino import OpenVinoMaker
@@ -122,7 +122,7 @@ def candidates(loaded: Loaded, runtime: Runtime) -> tuple[list[Runtime], dict[st
         able = precisions
         if engine is Engine.OPENVINO and not why and runtime.precision is Precision.AUTO:
             able = [precision for precision in precisions if precision in openvino.precisions()]
-        elif engine is Engine.EAGER and runtime.precision is Precision.AUTO:
+        elif engine is Engine.EAGER and runtime.precision is Precision.AUTO and not has_half_units(runtime):
             able = [Precision.EXACT]  # half precision without units for it is slower than none
         found += [dataclasses.replace(runtime, engine=engine, precision=precision) for precision in able]
     if runtime.engine is Engine.AUTO:

@@ -14,13 +14,31 @@ from unbraid.errors import UsageError
 from unbraid.split import Split
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from torch import Tensor
 
     from unbraid.spec import ModelSpec
 
+# Names of what sums products of bfloat16 in one step: of Intel, of AMD and Intel, of ARM.
+_HALF_UNITS = ("amx_bf16", "avx512_bf16", "bf16")
 _DTYPES = {Precision.BFLOAT16: torch.bfloat16, Precision.FLOAT16: torch.float16}
+
+
+def has_half_units(runtime: Runtime) -> bool:
+    """Whether PyTorch multiplies in bfloat16 faster than in float32 here."""
+    device = runtime.torch_device()
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    able = capabilities() if device.type == "cpu" else {}
+    return any(bool(able.get(unit)) for unit in _HALF_UNITS)
+
+
+def capabilities() -> Mapping[str, object]:
+    """What PyTorch knows of the processor; nothing where it is too old to tell."""
+    ask = getattr(torch.cpu, "get_capabilities", dict)
+    known: Mapping[str, object] = ask()
+    return known
 
 
 class EagerBackend:

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import torch
 import torch.nn.functional as F
 from torch import nn
 
@@ -37,8 +38,8 @@ class Raising1d(nn.ConvTranspose1d):
         places = F.conv1d(
             x, *_by_place(self, taps, stride), padding=taps - 1
         )  # (B, D · stride, T + taps − 1)
-        raised = places.unflatten(1, (-1, stride)).mT.flatten(2)
-        return _without(raised, self.padding[0], 2)
+        raised = torch.unflatten(places, 1, (-1, stride)).mT.flatten(2)
+        return _without(raised, int(self.padding[0]))
 
 
 class Raising2d(nn.ConvTranspose2d):
@@ -50,8 +51,8 @@ class Raising2d(nn.ConvTranspose2d):
         if left or output_size is not None or not _pays(x):
             return super().forward(x, output_size)
         places = F.conv2d(x, *_by_place(self, taps, stride), padding=(taps - 1, 0))
-        raised = places.unflatten(1, (-1, stride)).transpose(2, 3).flatten(2, 3)
-        return _without(raised, self.padding[0], 2)
+        raised = torch.unflatten(places, 1, (-1, stride)).transpose(2, 3).flatten(2, 3)
+        return _without(raised, int(self.padding[0]))
 
 
 def _pays(x: Tensor) -> bool:
@@ -62,11 +63,11 @@ def _by_place(
     layer: nn.ConvTranspose1d | nn.ConvTranspose2d, taps: int, stride: int
 ) -> tuple[Tensor, Tensor | None]:
     """Weight `(D · stride, C, taps, …)` and bias of the ordinary convolution that makes all places."""
-    weight = layer.weight.unflatten(2, (taps, stride)).flip(2)  # (C, D, taps, stride, …)
+    weight = torch.unflatten(layer.weight, 2, (taps, stride)).flip(2)  # (C, D, taps, stride, …)
     bias = None if layer.bias is None else layer.bias.repeat_interleave(stride)
     return weight.movedim((1, 3, 0, 2), (0, 1, 2, 3)).flatten(0, 1), bias
 
 
-def _without(raised: Tensor, margin: int, axis: int) -> Tensor:
-    """All but so many at both ends."""
-    return raised.narrow(axis, margin, raised.shape[axis] - 2 * margin)
+def _without(raised: Tensor, margin: int) -> Tensor:
+    """All but so many of the third axis at both ends."""
+    return raised.narrow(2, margin, raised.shape[2] - 2 * margin)
