@@ -71,6 +71,8 @@ class Separator:
             0.02 dB of SDR.
         keep_pages: On Linux, keep freed memory in the process while the model is loaded: faster; a setting
             of the whole process, undone by `close`.
+        memory_bytes: That the process may hold at most while a segment is separated; ways to run the network
+            that take more are passed over. On Linux.
         offline: Never reach for the network: weights must be on this machine.
         weights_folder: A folder that is looked into first for weights.
         on_event: Called with each event: how far a stage is, and which stem is ready.
@@ -99,6 +101,7 @@ class Separator:
         backend: str = "auto",
         precision: str = "auto",
         keep_pages: bool = True,
+        memory_bytes: int | None = None,
         offline: bool = False,
         weights_folder: Path | None = None,
         on_event: Listener | None = None,
@@ -110,6 +113,7 @@ class Separator:
             engine=engine_of(backend),
             precision=precision_of(precision),
             keep_pages=keep_pages,
+            memory_bytes=memory_bytes,
         )
         runtime.torch_device()  # a missing device is said before weights are fetched
         self._on_event, self._cancel = on_event, cancel
@@ -371,6 +375,7 @@ def separate(
     backend: str = "auto",
     precision: str = "auto",
     keep_pages: bool = True,
+    memory_bytes: int | None = None,
     offline: bool = False,
     weights_folder: Path | None = None,
     on_event: Listener | None = None,
@@ -394,6 +399,7 @@ def separate(
         backend: What runs the network's layers.
         precision: In which numbers.
         keep_pages: Whether the process keeps freed memory meanwhile.
+        memory_bytes: That the process may hold at most.
         offline: Never reach for the network.
         weights_folder: Looked into first for weights.
         on_event: Called with each event.
@@ -420,6 +426,7 @@ def separate(
         backend=backend,
         precision=precision,
         keep_pages=keep_pages,
+        memory_bytes=memory_bytes,
         offline=offline,
         weights_folder=weights_folder,
         on_event=on_event,

@@ -10,9 +10,9 @@ import torch
 
 from unbraid.bench.backends import backend_for
 from unbraid.bench.excerpt import excerpt
-from unbraid.bench.memory import device_peak_bytes, peak_bytes
 from unbraid.bench.rtf import steady_timing
 from unbraid.bench.untrained import untrained
+from unbraid.engine.memory import device_peak_bytes, peak_bytes
 from unbraid.engine.plan import Plan
 from unbraid.engine.runtime import Runtime
 from unbraid.metrics.ratios import snr

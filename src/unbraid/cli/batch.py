@@ -84,6 +84,7 @@ def _separator(request: Request, batch: Batch, cancel: threading.Event) -> Separ
         backend=request.backend,
         precision=request.precision,
         keep_pages=request.keep_pages,
+        memory_bytes=request.memory,
         offline=request.offline,
         weights_folder=request.weights_folder,
         on_event=batch.listen,

@@ -22,6 +22,7 @@ SETTINGS: dict[str, Any] = {
     "max_content_width": 100,
 }
 _TIME = re.compile(r"(?:(\d{1,9}):)??(?:(\d{1,9}):)?(\d{1,9}(?:\.\d{0,9})?)", re.ASCII)
+_MEMORY = re.compile(r"(\d{1,9}(?:\.\d{0,9})?) ?([MG])B?", re.ASCII | re.IGNORECASE)
 
 
 class GroupedCommand(click.Command):
@@ -55,6 +56,20 @@ def parse_time(text: str) -> float:
     raise click.BadParameter(
         f"{text!r} is no time; write seconds (90.5), m:ss (1:30) or h:mm:ss.mmm (0:01:30.250)."
     )
+
+
+def parse_memory(text: str) -> int:
+    """An amount of memory in bytes; click shows the refusal.
+
+    >>> parse_memory("800MB"), parse_memory("1.5 GB")
+    (800000000, 1500000000)
+    """
+    found = _MEMORY.fullmatch(text.strip())
+    if not found or not float(found[1]):
+        raise click.BadParameter(
+            f"{text!r} is no amount of memory; write megabytes (800MB) or gigabytes (2GB)."
+        )
+    return round(float(found[1]) * 10 ** (6 if found[2].upper() == "M" else 9))
 
 
 def require_finite(ctx: Context, param: Parameter, value: float | None) -> float | None:

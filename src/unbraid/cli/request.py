@@ -52,6 +52,7 @@ class Request:
     backend: str
     precision: str
     keep_pages: bool
+    memory: int | None
     offline: bool
     weights_folder: Path | None
     json: bool

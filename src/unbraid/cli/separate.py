@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from unbraid.cli.demucs import demucs_options
-from unbraid.cli.options import SETTINGS, GroupedCommand, flag, parse_time, require_finite
+from unbraid.cli.options import SETTINGS, GroupedCommand, flag, parse_memory, parse_time, require_finite
 from unbraid.io.formats import FORMATS
 
 GROUPS = {
@@ -18,7 +18,8 @@ GROUPS = {
     ),
     "How thoroughly": ("overlap", "shifts", "segment", "seed", "fit"),
     "On what": (
-        "device", "threads", "backend", "precision", "keep_pages", "offline", "weights_folder",
+        "device", "threads", "backend", "precision", "keep_pages", "memory",
+        "offline", "weights_folder",
     ),
     "What is shown": ("json", "quiet"),
     "As in demucs": ("mp3", "flac", "int24", "float32", "mp3_bitrate"),
@@ -140,6 +141,10 @@ each is taken, or refused with what does it here.
 @click.option(
     "--keep-pages/--return-pages", "keep_pages", default=True,
     help="Keep freed memory for the next layer: faster, on Linux; or give it back each time.",
+)  # fmt: skip
+@click.option(
+    "--memory", type=parse_memory, metavar="SIZE", show_default="no limit",
+    help="Pass over ways to run the network that take more, as 2GB; on Linux.",
 )  # fmt: skip
 @flag("--offline", help="Never reach for the internet.")
 @click.option(

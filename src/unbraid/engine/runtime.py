@@ -51,6 +51,8 @@ class Runtime:
         precision: In which numbers they calculate.
         keep_pages: On Linux with glibc: the process keeps memory that a layer let go for the next one, while
             a network is loaded.
+        memory_bytes: That the process may hold at most while it separates, Python and all; ways to run the
+            network that need more are passed over. None: as much as they need.
 
     Raises:
         UsageError: If threads or batch size are below 1, or threads beyond all sense.
@@ -62,6 +64,7 @@ class Runtime:
     engine: Engine = Engine.EAGER
     precision: Precision = Precision.EXACT
     keep_pages: bool = False
+    memory_bytes: int | None = None
 
     def __post_init__(self) -> None:
         threads = 1 if self.threads is None else self.threads

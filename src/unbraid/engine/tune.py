@@ -23,8 +23,9 @@ import torch
 
 from unbraid._version import __version__
 from unbraid.engine.backends.choose import backend, candidates
+from unbraid.engine.memory import begin_peak, peak_bytes
 from unbraid.engine.runtime import Engine, Precision, Runtime
-from unbraid.errors import UnbraidError
+from unbraid.errors import MachineError, UnbraidError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -44,12 +45,14 @@ class Trial:
         seconds: For one segment; None: it failed.
         first_seconds: For the first, with all that is made once.
         failure: Why it failed; empty if it did not.
+        peak_bytes: That the process held meanwhile; None where the system does not tell.
     """
 
     runtime: Runtime
     seconds: float | None
     first_seconds: float | None = None
     failure: str = ""
+    peak_bytes: int | None = None
 
     def to_json(self) -> dict[str, Any]:
         """As the file keeps it."""
@@ -57,10 +60,12 @@ class Trial:
             "engine": self.runtime.engine.value,
             "precision": self.runtime.precision.value,
             "threads": self.runtime.threads,
+            "keep_pages": self.runtime.keep_pages,
         }
         if self.seconds is None:
             return {**shown, "failure": self.failure}
-        return {**shown, "seconds": round(self.seconds, 4), "first_seconds": self.first_seconds}
+        measured = {"seconds": round(self.seconds, 4), "first_seconds": self.first_seconds}
+        return {**shown, **measured, "peak_bytes": self.peak_bytes}
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,16 +101,17 @@ def choose(
         on_try: Told how many candidates are done, and of how many.
 
     Raises:
-        MachineError: If this machine lacks what is asked for.
+        MachineError: If this machine lacks what is asked for, or memory.
         UsageError: If what is asked for does not fit together.
     """
     found, passed_over = candidates(loaded, runtime)
-    if len(found) == 1 or not identity or memory is None:
+    limit = runtime.memory_bytes
+    if limit is None and (len(found) == 1 or not identity or memory is None):
         return Choice(found[0])
     key = _key(identity, loaded.length, found)
-    known = _read(memory).get(key)
+    known = _read(memory).get(key) if memory and identity else None
     if known is not None:
-        return _remembered(known, found)
+        return _chosen(_remembered(known, found), limit, name)
     trials = _tried(loaded, found, on_try)
     best = _best(trials)
     if best is None:
@@ -115,17 +121,30 @@ def choose(
         for threads in other_threads(best.runtime)
     ]
     best = _best(trials) or best
-    _write(
-        memory,
-        key,
-        {
+    if memory and identity:
+        entry = {
             "model": name,
             "chosen": best.to_json(),
             "trials": [trial.to_json() for trial in trials],
             "passed_over": passed_over,
-        },
+        }
+        _write(memory, key, entry)
+    return _chosen(trials, limit, name)
+
+
+def _chosen(trials: Sequence[Trial], limit: int | None, name: str) -> Choice:
+    """The fastest of those that take no more memory than a limit."""
+    able = [trial for trial in trials if limit is None or (trial.peak_bytes or limit + 1) <= limit]
+    best = _best(able)
+    if best is not None:
+        return Choice(best.runtime, best.seconds)
+    peaks = [trial.peak_bytes for trial in trials if trial.peak_bytes is not None]
+    if not peaks:
+        raise UsageError("a limit of memory was given; only Linux tells how much a network takes")
+    raise MachineError(
+        f"{name} takes at least {min(peaks) / 1e6:.0f} MB here, and {(limit or 0) / 1e6:.0f} MB were allowed; a "
+        "shorter segment or a smaller network takes less"
     )
-    return Choice(best.runtime, best.seconds)
 
 
 def findings(memory: Path) -> list[Mapping[str, Any]]:
@@ -143,11 +162,13 @@ def try_one(loaded: Loaded, runtime: Runtime) -> Trial:
     generator = torch.Generator().manual_seed(0)
     spec = loaded.spec
     segment = 0.1 * torch.randn(1, spec.channels, loaded.length, generator=generator)
+    is_its_own = begin_peak()
     try:
         runner = backend(loaded, runtime)
         try:
             first = _timed(runner, segment)
-            return Trial(runtime, min(_timed(runner, segment) for _ in range(_RUNS)), round(first, 2))
+            seconds = min(_timed(runner, segment) for _ in range(_RUNS))
+            return Trial(runtime, seconds, round(first, 2), peak_bytes=peak_bytes() if is_its_own else None)
         finally:
             runner.close()
     except UnbraidError as error:
@@ -197,11 +218,24 @@ def usable_processors() -> int:
     return os.cpu_count() or 1
 
 
-def _remembered(known: Mapping[str, Any], found: Sequence[Runtime]) -> Choice:
-    chosen = known["chosen"]
-    engine, precision = Engine(chosen["engine"]), Precision(chosen["precision"])
-    runtime = dataclasses.replace(found[0], engine=engine, precision=precision, threads=chosen["threads"])
-    return Choice(runtime, chosen["seconds"])
+def _remembered(known: Mapping[str, Any], found: Sequence[Runtime]) -> list[Trial]:
+    """The trials that an entry of the file tells of."""
+    return [
+        Trial(
+            dataclasses.replace(
+                found[0],
+                engine=Engine(trial["engine"]),
+                precision=Precision(trial["precision"]),
+                threads=trial["threads"],
+                keep_pages=trial["keep_pages"],
+            ),
+            trial.get("seconds"),
+            trial.get("first_seconds"),
+            trial.get("failure", ""),
+            trial.get("peak_bytes"),
+        )
+        for trial in known["trials"]
+    ]
 
 
 def _key(identity: str, length: int, found: Sequence[Runtime]) -> str:

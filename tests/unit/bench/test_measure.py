@@ -10,8 +10,8 @@ from unbraid.bench import measure as bench_measure
 from unbraid.bench.backends import REFERENCE, backends
 from unbraid.bench.cases import Case, Subject
 from unbraid.bench.measure import REFERENCE_FILE, measure
-from unbraid.bench.memory import device_peak_bytes
 from unbraid.engine.backends.eager import EagerBackend
+from unbraid.engine.memory import device_peak_bytes
 from unbraid.errors import UnbraidError
 
 
@@ -81,7 +81,7 @@ def test_a_model_that_is_not_there_is_an_error_of_ours(tmp_path):
 def test_peak_memory_grows_with_what_is_held_and_stays():
     # In a fresh process: the peak of this one may lie far above what it holds now.
     script = (
-        "import torch; from unbraid.bench.memory import peak_bytes; before = peak_bytes();"
+        "import torch; from unbraid.engine.memory import peak_bytes; before = peak_bytes();"
         "held = torch.ones(256 << 20, dtype=torch.uint8); grown = peak_bytes(); del held;"
         "print(before, grown, peak_bytes())"
     )

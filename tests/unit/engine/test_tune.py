@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import sys
 
 import pytest
 import torch
@@ -12,8 +13,9 @@ from fakes import Identity, spec_of
 from unbraid.engine import tune
 from unbraid.engine.backends import eager
 from unbraid.engine.backends.choose import Loaded, candidates
+from unbraid.engine.memory import begin_peak, peak_bytes
 from unbraid.engine.runtime import Engine, Precision, Runtime
-from unbraid.errors import MachineError
+from unbraid.errors import MachineError, UsageError
 
 EAGER = Runtime("cpu", engine=Engine.EAGER, precision=Precision.EXACT)
 OTHER = dataclasses.replace(EAGER, engine=Engine.OPENVINO)
@@ -67,7 +69,8 @@ def test_a_candidate_that_fails_is_passed_over_and_its_reason_kept(bench, tmp_pa
     assert choose(tmp_path / "tuning.json").runtime == EAGER
     (found,) = tune.findings(tmp_path / "tuning.json")
     assert found["trials"][1] == {
-        "engine": "openvino", "precision": "exact", "threads": None, "failure": "cannot",
+        "engine": "openvino", "precision": "exact", "threads": None, "keep_pages": False,
+        "failure": "cannot",
     }  # fmt: skip
 
 
@@ -132,3 +135,47 @@ def test_pytorch_is_tried_in_half_precision_where_the_processor_has_units_for_it
     loaded = dataclasses.replace(LOADED, spec=dataclasses.replace(LOADED.spec, half=True))
     found, _ = candidates(loaded, Runtime("cpu", engine=Engine.EAGER, precision=asked))
     assert [runtime.precision for runtime in found] == expected
+
+
+@pytest.fixture
+def peaks(bench, monkeypatch):
+    """The faster candidate takes twice the memory."""
+    monkeypatch.setattr(tune, "begin_peak", lambda: True)
+    held = {Engine.EAGER: 1_000_000_000, Engine.OPENVINO: 2_000_000_000}
+    monkeypatch.setattr(tune, "peak_bytes", lambda: held[bench[1][-1]])
+    return bench[1]
+
+
+def limited(memory, limit, **asked):
+    runtime = Runtime("cpu", engine=Engine.AUTO, precision=Precision.AUTO, memory_bytes=limit)
+    return tune.choose(LOADED, runtime, **{"name": "htdemucs", "identity": "0123", "memory": memory, **asked})
+
+
+def test_what_takes_too_much_memory_is_passed_over(peaks, tmp_path):
+    memory = tmp_path / "tuning.json"
+    assert limited(memory, 2_000_000_000).runtime == OTHER
+    assert limited(memory, 1_999_999_999).runtime == EAGER
+    assert peaks == [Engine.EAGER, Engine.OPENVINO]  # what was found serves every limit
+    with pytest.raises(MachineError, match="htdemucs takes at least 1000 MB here, and 999 MB were allowed"):
+        limited(memory, 999_000_000)
+
+
+@pytest.mark.usefixtures("peaks")
+def test_a_limit_of_memory_is_kept_without_a_file(tmp_path):
+    assert limited(None, 1_500_000_000).runtime == EAGER
+    assert limited(tmp_path / "tuning.json", 1_500_000_000, identity="").runtime == EAGER
+
+
+@pytest.mark.usefixtures("bench")
+def test_where_nobody_tells_the_peak_a_limit_is_refused(monkeypatch):
+    monkeypatch.setattr(tune, "begin_peak", lambda: False)
+    with pytest.raises(UsageError, match="only Linux tells"):
+        limited(None, 1_500_000_000)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux lets a peak begin anew")
+def test_a_peak_begins_anew():
+    torch.ones(100_000_000)  # 400 MB, which are let go again
+    before = peak_bytes()
+    assert begin_peak()
+    assert peak_bytes() < before - 200_000_000

@@ -125,6 +125,8 @@ def candidates(loaded: Loaded, runtime: Runtime) -> tuple[list[Runtime], dict[st
         elif engine is Engine.EAGER and runtime.precision is Precision.AUTO and not has_half_units(runtime):
             able = [Precision.EXACT]  # half precision without units for it is slower than none
         found += [dataclasses.replace(runtime, engine=engine, precision=precision) for precision in able]
+    if runtime.memory_bytes is not None and runtime.keep_pages:
+        found += [dataclasses.replace(found[0], keep_pages=False)]  # which takes the least of all
     if runtime.engine is Engine.AUTO:
         passed_over |= {
             Engine.COMPILED.value: compiled.missing() or "takes minutes to compile; ask for it by name",

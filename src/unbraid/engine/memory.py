@@ -8,6 +8,8 @@ from pathlib import Path
 import torch
 
 _STATUS = Path("/proc/self/status")
+_CLEAR = Path("/proc/self/clear_refs")
+_PEAK = "5"  # what the kernel takes as: begin a new peak
 
 
 def peak_bytes() -> int | None:
@@ -23,6 +25,15 @@ def peak_bytes() -> int | None:
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else 1024 * peak
+
+
+def begin_peak() -> bool:
+    """Let the peak begin anew with what is held now; whether this system can."""
+    try:
+        _CLEAR.write_text(_PEAK, encoding="ascii")
+    except OSError:
+        return False
+    return True
 
 
 def device_peak_bytes(device: torch.device) -> int | None:
