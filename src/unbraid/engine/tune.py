@@ -109,9 +109,9 @@ def choose(
     if limit is None and (len(found) == 1 or not identity or memory is None):
         return Choice(found[0])
     key = _key(identity, loaded.length, found)
-    known = _read(memory).get(key) if memory and identity else None
-    if known is not None:
-        return _chosen(_remembered(known, found), limit, name)
+    known = _remembered(_read(memory).get(key, {}), found) if memory and identity else []
+    if known:
+        return _chosen(known, limit, name)
     trials = _tried(loaded, found, on_try)
     best = _best(trials)
     if best is None:
@@ -142,8 +142,8 @@ def _chosen(trials: Sequence[Trial], limit: int | None, name: str) -> Choice:
     if not peaks:
         raise UsageError("a limit of memory was given; only Linux tells how much a network takes")
     raise MachineError(
-        f"{name} takes at least {min(peaks) / 1e6:.0f} MB here, and {(limit or 0) / 1e6:.0f} MB were allowed; a "
-        "shorter segment or a smaller network takes less"
+        f"{name} takes at least {min(peaks) / 1e6:.0f} MB here, and {(limit or 0) / 1e6:.0f} MB were "
+        "allowed; a shorter segment or a smaller network takes less"
     )
 
 
@@ -219,23 +219,25 @@ def usable_processors() -> int:
 
 
 def _remembered(known: Mapping[str, Any], found: Sequence[Runtime]) -> list[Trial]:
-    """The trials that an entry of the file tells of."""
-    return [
-        Trial(
-            dataclasses.replace(
-                found[0],
-                engine=Engine(trial["engine"]),
-                precision=Precision(trial["precision"]),
-                threads=trial["threads"],
-                keep_pages=trial["keep_pages"],
-            ),
-            trial.get("seconds"),
-            trial.get("first_seconds"),
-            trial.get("failure", ""),
-            trial.get("peak_bytes"),
-        )
-        for trial in known["trials"]
-    ]
+    """The trials that an entry of the file tells of; none of an entry of another time."""
+    with contextlib.suppress(LookupError, TypeError, ValueError):
+        return [
+            Trial(
+                dataclasses.replace(
+                    found[0],
+                    engine=Engine(trial["engine"]),
+                    precision=Precision(trial["precision"]),
+                    threads=trial["threads"],
+                    keep_pages=trial["keep_pages"],
+                ),
+                trial.get("seconds"),
+                trial.get("first_seconds"),
+                trial.get("failure", ""),
+                trial.get("peak_bytes"),
+            )
+            for trial in known["trials"]
+        ]
+    return []
 
 
 def _key(identity: str, length: int, found: Sequence[Runtime]) -> str:

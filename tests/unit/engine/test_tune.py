@@ -95,6 +95,16 @@ def test_a_damaged_file_is_written_anew(tmp_path, content):
     assert len(json.loads(memory.read_text())) == 1
 
 
+@pytest.mark.parametrize("trials", [None, 1, [{}], [{"engine": "gone"}], [[]]])
+def test_an_entry_of_another_time_is_found_again(bench, tmp_path, trials):
+    memory = tmp_path / "tuning.json"
+    choose(memory)
+    (key,) = json.loads(memory.read_text())
+    memory.write_text(json.dumps({key: {"model": "htdemucs", "trials": trials}}))
+    assert choose(memory).runtime == OTHER
+    assert len(bench[1]) == 4
+
+
 @pytest.mark.usefixtures("bench")
 def test_a_listener_hears_of_each_trial(tmp_path):
     heard = []
