@@ -10,6 +10,7 @@ import torch
 
 from unbraid.bench.backends import backend_for
 from unbraid.bench.excerpt import excerpt
+from unbraid.bench.operations import operations
 from unbraid.bench.rtf import steady_timing
 from unbraid.bench.untrained import untrained
 from unbraid.engine.memory import device_peak_bytes, peak_bytes
@@ -51,6 +52,8 @@ class Measured:
         device_peak_bytes: Of the device's own memory; None if it has none.
         snr_db: How far below the reference's estimate the difference from it lies, of the source that differs
             most; None for the reference itself, and where that failed.
+        operations: Of the network's products, for a segment; None where it is not the reference, which has
+            counted them.
     """
 
     device: str
@@ -65,11 +68,17 @@ class Measured:
     peak_bytes: int | None
     device_peak_bytes: int | None
     snr_db: float | None
+    operations: int | None = None
 
     @property
     def rtf(self) -> float:
         """Processing time by audio time, overlap included; files and resampling are not."""
         return self.run_seconds / self.stride_seconds
+
+    @property
+    def gflop_per_second(self) -> float | None:
+        """Billions of operations for a second of audio, overlap included."""
+        return None if self.operations is None else self.operations / 1e9 / self.stride_seconds
 
 
 @torch.inference_mode()
@@ -103,11 +112,13 @@ def measure(
         estimates = backend.run(mixture)
         first = time.perf_counter()
         found = steady_timing(lambda: backend.run(mixture), most_seconds=most_seconds, on_run=on_progress)
-        peaks = peak_bytes(), device_peak_bytes(Runtime(case.device).torch_device())
+        device = Runtime(case.device).torch_device()
+        peaks = peak_bytes(), device_peak_bytes(device)
+        counted = operations(loaded, mixture.to(device)) if case.is_reference else None
     finally:
         backend.close()
     return Measured(
-        device=str(Runtime(case.device).torch_device()),
+        device=str(device),
         parameters=parameters,
         segment_seconds=mixture.shape[-1] / spec.sample_rate,
         stride_seconds=Plan.for_spec(spec, overlap=overlap).stride / spec.sample_rate,
@@ -119,6 +130,7 @@ def measure(
         peak_bytes=peaks[0],
         device_peak_bytes=peaks[1],
         snr_db=_agreement(case, folder / REFERENCE_FILE, estimates),
+        operations=counted,
     )
 
 

@@ -74,7 +74,11 @@ def _result(outcome: Outcome) -> dict[str, Any]:
     told = {**case.pop("subject"), **case}
     if not isinstance(outcome.result, Measured):
         return {**told, "error": str(outcome.result)}
-    figures = {"rtf": outcome.result.rtf, **asdict(outcome.result)}
+    figures = {
+        "rtf": outcome.result.rtf,
+        "gflop_per_second": outcome.result.gflop_per_second,
+        **asdict(outcome.result),
+    }
     ratio = outcome.result.snr_db
     finite = ratio if ratio is not None and math.isfinite(ratio) else None
     return {**told, **figures, "snr_db": finite, "is_same": ratio == math.inf, "error": None}

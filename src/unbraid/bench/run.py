@@ -80,13 +80,15 @@ def _apart(
     try:
         process.start()
         there.close()  # so that its end here shows when the process is gone
+        share = 0.0
         while True:
             check_cancelled(cancel, str(case))
             message = _next(here)
             if isinstance(message, (Measured, UnbraidError)):
                 return message
+            share = share if message is None else message
             if listener:
-                gone = most_seconds * (message or 0.0)
+                gone = most_seconds * share
                 total = round(1000 * most_seconds)
                 listener(Progress(Stage.MEASURE, str(case), round(1000 * gone), total, gone))
     except EOFError:

@@ -53,9 +53,12 @@ def test_a_case_is_measured_whole(case, tmp_path):
     assert found.runs == len(shares) >= 3
     assert min(found.load_seconds, found.first_use_seconds, found.run_seconds) > 0
     assert found.snr_db is None
+    assert found.operations > 1000 * found.parameters
+    assert found.gflop_per_second == found.operations / 1e9 / 0.75
 
 
 def test_others_are_compared_with_the_reference(case, other, tmp_path):
+    assert measure(other, tmp_path, most_seconds=0.01).operations is None
     measure(case, tmp_path, most_seconds=0.01)
     assert measure(case, tmp_path, most_seconds=0.01).snr_db == float("inf")
     assert measure(other, tmp_path, most_seconds=0.01).snr_db == pytest.approx(40, abs=0.01)
