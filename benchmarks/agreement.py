@@ -24,6 +24,7 @@ from demucs.htdemucs import HTDemucs
 from julius.resample import resample_frac
 from pymss_core.modules import legacy_demucs
 
+from agreement_pairs import pairs
 from machine import store
 from unbraid.networks.base import build, parameter_count
 from unbraid.networks.mdx_net import Target
@@ -194,6 +195,9 @@ def main() -> None:
         with torch.device("meta"):
             count = parameter_count(build(case.architecture, case.config))
         rows[name] = {"parameters": count, "float32": single, "float64": double, "other": case.author}
+        print(name, rows[name], flush=True)
+    for name, pair in pairs().items():
+        rows[name] = pair.row()
         print(name, rows[name], flush=True)
     store("agreement", rows, [])
 

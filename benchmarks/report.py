@@ -110,10 +110,38 @@ def agreement() -> str:
     """Each network beside an independent implementation."""
     benchmark = stored("agreement")
     rows = [
-        (name, f"{row['parameters']:,}", f"{row['float32']:.1e}", f"{row['float64']:.1e}", row["other"])
+        (
+            name,
+            f"{row['parameters']:,}",
+            f"{row['float32']:.1e}",
+            f"{row['float64']:.1e}" if "float64" in row else "–",
+            row["other"],
+        )
         for name, row in benchmark["results"].items()
     ]
     headings = ("network", "parameters", "float32", "float64", "the other is of")
+    return f"{facts.table(headings, rows)}\n{origin(benchmark)}\n"
+
+
+def architectures() -> str:
+    """What each network costs at its published size."""
+    if not (FOLDER / "architectures.json").exists():
+        return "No run is stored; `python benchmarks/architectures.py` makes one.\n"
+    benchmark = stored("architectures")
+    rows = [
+        (
+            f"`{row['architecture']}`",
+            f"`{row['model']}`",
+            f"{row['parameters']:,}",
+            f"{row['gflop_per_second']:.1f}",
+            f"{row['rtf']:.2f}",
+            f"{row['peak_mb']} MB",
+        )
+        for row in sorted(
+            (row for row in benchmark["results"] if "cannot" not in row), key=lambda row: row["gflop_per_second"]
+        )
+    ]
+    headings = ("architecture", "model", "parameters", "GFLOP for a second", "RTF", "peak memory")
     return f"{facts.table(headings, rows)}\n{origin(benchmark)}\n"
 
 
@@ -331,6 +359,7 @@ DRAWINGS: Mapping[str, Callable[[], str]] = {
     "costs": costs,
     "peers": peers,
     "agreement": agreement,
+    "architectures": architectures,
     "sounds-vocals": lambda: sounds(
         "vocals",
         {

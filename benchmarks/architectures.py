@@ -1,0 +1,83 @@
+"""What each architecture costs at its published size: parameters, operations, time and peak memory.
+
+    python benchmarks/architectures.py [ARCHITECTURE ...]
+
+The first model of each in the list stands for it, with random weights: cost does not depend on them. Six
+seconds of noise are separated at once, or as much as the network takes; the second time counts. Each is in a
+process of its own, in float32, in PyTorch as it is.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import sys
+import time
+from concurrent.futures import ProcessPoolExecutor
+from typing import Any
+
+import torch
+
+from machine import store
+from unbraid.bench.operations import operations
+from unbraid.bench.untrained import untrained
+from unbraid.engine.backends.choose import Loaded, backend
+from unbraid.engine.memory import begin_peak, peak_bytes
+from unbraid.engine.runtime import Runtime
+from unbraid.errors import UnbraidError
+from unbraid.networks.base import parameter_count
+from unbraid.zoo import catalog
+
+SECONDS = 6.0
+
+
+def representatives() -> dict[str, str]:
+    """The first model of each architecture that has weights."""
+    found: dict[str, str] = {}
+    for card in catalog.cards():
+        if card.has_weights:
+            found.setdefault(card.architecture, card.name)
+    return found
+
+
+def cost(name: str) -> dict[str, Any]:
+    """What a model costs, in this process."""
+    card = catalog.card(name)
+    network: Any = untrained(card)
+    spec, count = network.spec, parameter_count(network)
+    length = spec.accepted_length(min(spec.segment, int(SECONDS * spec.sample_rate)))
+    mixture = 0.1 * torch.randn(1, spec.channels, length, generator=torch.Generator().manual_seed(0))
+    seconds = length / spec.sample_rate
+    begin_peak()
+    runner = backend(Loaded(network, spec, length), Runtime("cpu", keep_pages=True))
+    runner.run(mixture)
+    began = time.perf_counter()
+    runner.run(mixture)
+    took, held = time.perf_counter() - began, peak_bytes()
+    return {
+        "architecture": card.architecture,
+        "model": name,
+        "parameters": count,
+        "seconds": round(seconds, 2),
+        "gflop_per_second": round(operations(network, mixture) / 1e9 / seconds, 2),
+        "rtf": round(took / seconds, 3),
+        "peak_mb": round((held or 0) / 1e6),
+    }
+
+
+def main(chosen: list[str]) -> None:
+    """Measure each in a process of its own and store the table."""
+    rows = []
+    for architecture, name in representatives().items():
+        if chosen and architecture not in chosen:
+            continue
+        with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as apart:
+            try:
+                rows.append(apart.submit(cost, name).result())
+            except UnbraidError as error:  # what it stands on is not installed here
+                rows.append({"architecture": architecture, "model": name, "cannot": str(error)})
+        print(rows[-1], flush=True)
+    store("architectures", rows, chosen)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
