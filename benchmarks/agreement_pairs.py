@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from unbraid.networks.base import parameter_count
-from unbraid.networks.bs_roformer import ROPE_BANDS
+from unbraid.networks.layers.band_split import ROPE_BANDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,7 +46,7 @@ class Pair:
 
     def row(self) -> dict[str, object]:
         """What is stored of it."""
-        # Some make their windows in the default precision, others remember positions in that of the first call.
+        # Some make windows in the default precision, others keep positions in that of the first call.
         found = {}
         for name, dtype in (("float64", torch.float64), ("float32", torch.float32)):
             if dtype is torch.float64 and not self.double:
@@ -114,11 +114,15 @@ def pairs() -> dict[str, Pair]:
         "BS-RoFormer, one layer": Pair(lambda: roformer("bs"), "pymss-core", estimates()),
         "Mel-Band RoFormer, one layer": Pair(lambda: roformer("mel"), "pymss-core", estimates()),
         "SCNet": Pair(lambda: scnet.pair({}), "its authors", own("scnet", 44_100)),
-        "SCNet, masked": Pair(lambda: scnet.pair({"masked": True}), "msst", own("scnet", 44_100), double=False),
+        "SCNet, masked": Pair(
+            lambda: scnet.pair({"masked": True}), "msst", own("scnet", 44_100), double=False
+        ),
         "SCNet XL IHF": Pair(lambda: scnet.pair(tiny.SCNET_XL_IHF), "its authors", own("scnet", 44_100)),
         "MDX23C, 32 frames": Pair(lambda: mdx23c.pair({"frames": 32}), "msst", own("mdx23c")),
         "VR, four bands": Pair(
-            lambda: vr.pair(importlib.import_module("unbraid.networks.vr_net").Config()), "audio-separator", vr_masks
+            lambda: vr.pair(importlib.import_module("unbraid.networks.vr_net").Config()),
+            "audio-separator",
+            vr_masks,
         ),
         "Bandit v2": Pair(
             lambda: bandit.pair(bandit.second, bandit.SECOND), "msst", estimates(0.1), double=False
@@ -135,7 +139,5 @@ def pairs() -> dict[str, Pair]:
             estimates(0.2),
             double=False,
         ),
-        "Conformer, small": Pair(
-            lambda: tests_of("conformer").pair(), "msst", estimates(0.2), double=False
-        ),
+        "Conformer, small": Pair(lambda: tests_of("conformer").pair(), "msst", estimates(0.2), double=False),
     }

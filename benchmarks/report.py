@@ -138,7 +138,8 @@ def architectures() -> str:
             f"{row['peak_mb']} MB",
         )
         for row in sorted(
-            (row for row in benchmark["results"] if "cannot" not in row), key=lambda row: row["gflop_per_second"]
+            (row for row in benchmark["results"] if "cannot" not in row),
+            key=lambda row: row["gflop_per_second"],
         )
     ]
     headings = ("architecture", "model", "parameters", "GFLOP for a second", "RTF", "peak memory")

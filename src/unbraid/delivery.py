@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from unbraid.engine.finish import linked_gain, round_together
+from unbraid.engine.pipeline import Behind
 from unbraid.errors import MachineError
 from unbraid.io.disk import Draft
 from unbraid.io.spool import Spool
@@ -197,9 +198,10 @@ class Delivery:
         gain = linked_gain(self._peaks.max().item(), self._integer_bits) if self._integer_bits else 1.0
         if self._spool:
             self._peaks.zero_()
-            for kept in self._spool.blocks():
-                self._encode(kept, gain)
-                advance(kept.shape[-1])
+            with Behind(self._write) as write:
+                for kept in self._spool.blocks():
+                    write(self._rounded(kept, gain))
+                    advance(kept.shape[-1])
         for writer in self._writers:
             self._placed.append(writer.close())
         return Levels(
@@ -219,8 +221,8 @@ class Delivery:
             draft.discard()
             raise
 
-    def _encode(self, kept: Tensor, gain: float) -> None:
-        """Give one block of what was kept aside its gain, round it, and write it."""
+    def _rounded(self, kept: Tensor, gain: float) -> Tensor:
+        """One block of what was kept aside, `(stems, channels, n)`, with its gain and rounded as written."""
         count = len(self._paths) * self._channels
         wanted = kept[:count].double().reshape(len(self._paths), self._channels, kept.shape[-1]) * gain
         written = wanted
@@ -230,7 +232,7 @@ class Delivery:
         left = kept[count:].double() * gain + (wanted - written).sum(0)
         self._residual_energy += left.square().sum().item()
         self._peaks = torch.maximum(self._peaks, written.abs().amax((1, 2)))
-        self._write(written)
+        return written
 
     def _write(self, stems: Tensor) -> None:
         # Side by side: an encoder of a lossy format takes longer than all else that happens here.

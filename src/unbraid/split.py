@@ -37,6 +37,19 @@ class Split(Protocol):
         """Estimates `(B, S, C, T)` of a mixture `(B, C, T)`, with the layers run by `inner`."""
 
 
+@runtime_checkable
+class Sparing(Split, Protocol):
+    """A network that has less to do where its context is not looked at."""
+
+    def spared(self, inner: Inner, mixture: Tensor, /) -> Tensor:
+        """As `around`, but the first and the last `spec.context` samples may be anything."""
+
+
+def trusted(network: Split, inner: Inner, mixture: Tensor) -> Tensor:
+    """Estimates whose first and last `spec.context` samples nobody will look at."""
+    return network.spared(inner, mixture) if isinstance(network, Sparing) else network.around(inner, mixture)
+
+
 def as_graph() -> bool:
     """Whether layers are being made into a graph, whose runtime has ways of its own to save memory."""
     return bool(torch._C._get_tracing_state()) or torch.compiler.is_compiling()  # noqa: SLF001 - torch.jit's

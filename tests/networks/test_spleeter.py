@@ -237,3 +237,22 @@ def test_numbers_that_make_no_network_are_refused_with_the_reason(changes, words
 def test_a_mixture_of_another_shape_is_refused(shape):
     with pytest.raises(ShapeError, match="2 channels and at least one sample"):
         small()(torch.zeros(shape, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("shorter", [0, 37, 507])
+@torch.no_grad()
+def test_looks_that_only_the_context_is_heard_of_are_spared(shorter):
+    config = Config(n_fft=64, hop_length=16, frames=8, bins=16, widths=(4, 6))
+    network, looks = Spleeter(config).eval(), []
+
+    def inner(piece):
+        looks.append(piece)
+        return network.inner(piece)
+
+    edge = network.spec.context
+    mixture = torch.randn(1, 2, network.spec.segment - shorter)
+    whole, all_looks = network.around(inner, mixture), len(looks)
+    spared = network.spared(inner, mixture)
+    assert torch.equal(spared[..., edge:-edge], whole[..., edge:-edge])
+    assert not torch.equal(spared, whole)
+    assert len(looks) - all_looks == all_looks - 2

@@ -341,11 +341,22 @@ class Spleeter(nn.Module):
 
     def around(self, inner: Inner, mixture: Tensor) -> Tensor:
         """Estimates, with the U-Nets run by `inner`; spectra and masks are made here."""
+        return self._estimates(inner, mixture, edge=0)
+
+    def spared(self, inner: Inner, mixture: Tensor) -> Tensor:
+        """As `around`, without looks that only `spec.context` samples at each edge would be heard of."""
+        # A Wiener filter takes what it knows from all frames.
+        return self._estimates(inner, mixture, edge=0 if self.config.wiener_iters else self.spec.context)
+
+    def _estimates(self, inner: Inner, mixture: Tensor, *, edge: int) -> Tensor:
         config, length = self.config, mixture.shape[-1]
         require_mixture(mixture, "Spleeter", config.audio_channels)
         # Half precision is for the U-Nets' layers; spectra and masks need more.
         spectrum = self._spectrum(mixture.to(torch.promote_types(mixture.dtype, torch.float32)))
-        magnitudes = self.magnitudes(spectrum[..., : config.bins].abs(), inner)
+        heard = spectrum[..., : config.bins].abs()
+        first, behind = self._looks(edge, length)
+        heard[..., :first, :] = heard[..., behind:, :] = 0  # the U-Nets are not asked about silence
+        magnitudes = self.magnitudes(heard, inner)
         separated = self._filtered if config.wiener_iters else self._masked
         # One by one: spectra of all sources at once would be the most memory there is.
         signals = [
@@ -353,6 +364,16 @@ class Spleeter(nn.Module):
             for estimate in separated(magnitudes, spectrum)
         ]
         return torch.stack(signals, dim=1).to(mixture.dtype)
+
+    def _looks(self, edge: int, length: int) -> tuple[int, int]:
+        """First and last-plus-one frame of the looks that reach all samples but so many at each edge.
+
+        Frame n reaches samples from n · hop − n_fft to n · hop.
+        """
+        n_fft, hop, frames = self.config.n_fft, self.config.hop_length, self.config.frames
+        first = edge // hop + 1 if edge else 0
+        last = -(-(length - edge + n_fft) // hop) - 1
+        return first // frames * frames, (last // frames + 1) * frames
 
     def _spectrum(self, mixture: Tensor) -> Tensor:
         """Complex, `(B, C, N, F)`, of a frame of silence and then the mixture, to the frame of its last hop.

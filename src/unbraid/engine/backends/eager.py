@@ -11,7 +11,7 @@ from unbraid.engine.backends.base import is_out_of_memory, out_of_memory, requir
 from unbraid.engine.backends.pages import KeptPages
 from unbraid.engine.runtime import Precision, Runtime
 from unbraid.errors import UsageError
-from unbraid.split import Split
+from unbraid.split import Sparing, Split, trusted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -100,6 +100,9 @@ class EagerBackend:
         network, dtype = self._network, _DTYPES.get(self._runtime.precision)
         assert network is not None  # noqa: S101 - `run` has looked
         if dtype is None:
+            if isinstance(network, Sparing):
+                sparing: Sparing = network
+                return trusted(sparing, sparing.inner, batch)
             estimates = network(batch)
             return estimates
         if not isinstance(network, Split):
@@ -112,7 +115,7 @@ class EagerBackend:
             with torch.autocast(self._device.type, dtype):
                 return tuple(value.float() for value in layers.inner(*features, **choice))
 
-        return layers.around(inner, batch)
+        return trusted(layers, inner, batch)
 
     def close(self) -> None:
         """Let go of the network."""

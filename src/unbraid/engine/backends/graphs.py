@@ -18,7 +18,7 @@ from torch import nn
 
 from unbraid.engine.backends.base import is_out_of_memory, out_of_memory, require_finite
 from unbraid.errors import UsageError
-from unbraid.split import Split
+from unbraid.split import Split, trusted
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -125,7 +125,7 @@ class GraphBackend:
             as_usual = whole or _shapes(features) == self._usual
             return self._graph(*features, **choice) if as_usual else layers.inner(*features, **choice)
 
-        return layers.around(inner, segment)
+        return trusted(layers, inner, segment)
 
     def _first_shapes(self, network: Split, like: Tensor) -> str:
         """Shapes of what the layers are given first of a whole segment; they are not run for it."""
