@@ -227,7 +227,7 @@ class Checkpoint:
         mixed = len({file.part is None for file in self.files}) > 1
         if mixed or len(hashes) != len({file.part for file in self.files}):
             raise ConfigError(
-                f"{self.name}: a card without a fingerprint needs one SHA-256 for all files of a part, or none"
+                f"{self.name}: without a fingerprint, all files of a part need one SHA-256, or none"
             )
 
     @property

@@ -3,7 +3,8 @@
 Tried in turn: the user's folder, the cache, then each source of the card. Whatever comes is compared with
 the card's SHA-256 as it arrives, converted, compared with the card's fingerprint where it has one, and only
 then moved into place, so that a file in the cache is whole. Weights in several files are put together first.
-Where nothing vouches for a file, the first that comes does for all later ones; see `zoo.pins`. A plain download that was cut goes on where it stopped, and a file that has come whole is not asked for again.
+Where nothing vouches for a file, the first that comes does for all later ones; see `zoo.pins`.
+A plain download that was cut goes on where it stopped, and a file that has come whole is not asked for again.
 What only a person can fetch is never asked for: the error says where it is and where to put it.
 """
 
@@ -200,7 +201,11 @@ def _obtain(file: WeightFile, errand: _Errand, scratch: Path) -> Path:
         raise Cancelled(f"{errand.checkpoint.name}: stopped on request; {kept}") from stop
     if not found.startswith(known):
         target.unlink()
-        said = pins.advice(errand.checkpoint, pin, cache=errand.cache) if pin else f"the card says {said_of(file)}"
+        said = (
+            pins.advice(errand.checkpoint, pin, cache=errand.cache)
+            if pin
+            else f"the card says {said_of(file)}"
+        )
         raise DownloadError(f"its SHA-256 is {found}; {said}")
     return target
 
@@ -323,7 +328,7 @@ def published(held: Mapping[str, Path], card: Checkpoint) -> Package:
         package = read_parts(held, architecture=card.architecture, config=card.config)
     else:
         try:
-            package = read(held[""])
+            package = read(held[""], untold=card.config)
         except WeightsError:  # it may hold nothing but weights
             package = read(held[""], architecture=card.architecture, config=card.config)
     return dataclasses.replace(package, name=card.name, config={**package.config, "sources": card.sources})
