@@ -14,8 +14,10 @@ from unbraid.evaluation.published import DATA, METRICS, all_rows
 from unbraid.evaluation.published import published as published_rows
 from unbraid.io.formats import FORMATS
 from unbraid.io.naming import SUFFIXES
+from unbraid.zoo.best import BUDGETS, MEASURE, cost_of
 from unbraid.zoo.catalog import card, cards, families
 from unbraid.zoo.ensembles import ensemble_for, list_ensembles
+from unbraid.zoo.tasks import TASKS, for_task, tasks_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -83,6 +85,49 @@ def all_models() -> str:
         for title, names in families().items()
     ]
     return "".join([*parts, f"### Ensembles\n\n{table(headings, [_row(known) for known in _ensembles()])}"])
+
+
+def common_models() -> str:
+    """What most people want: a table per task."""
+    headings = ("model", "what it is", "size", "cost", "published SDR in dB", "licence")
+    parts = []
+    for task in TASKS:
+        found = [known for known in for_task(task) if known.common and tasks_of(known)[0] is task]
+        more = len(for_task(task)) - len(found)
+        if found:
+            further = f"\n{more} more: `unbraid models --task {task.name}`.\n" if more else ""
+            rows = [_common_row(known) for known in found]
+            parts.append(f"### {task.title}\n\n{table(headings, rows)}{further}\n")
+    return "".join(parts)
+
+
+def _common_row(known: Checkpoint) -> tuple[str, ...]:
+    return (
+        f"`{known.name}`",
+        known.description,
+        size(known.bytes) if known.has_weights else "none",
+        f"{cost:.1f}" if (cost := cost_of(known.name)) is not None else "",
+        _values(known.scores[0].values) if known.scores else "none published",
+        known.licence,
+    )
+
+
+def budgets() -> str:
+    """What `--budget` allows."""
+    rows = [
+        (f"`{name}`", "anything" if most == float("inf") else f"{most:g} times `{MEASURE}`")
+        for name, most in BUDGETS.items()
+    ]
+    return table(("budget", "costs at most"), rows)
+
+
+def tasks() -> str:
+    """What `--task` takes."""
+    rows = [
+        (f"`{task.name}`", task.title, f"{len(for_task(task))}", ", ".join(sorted(task.words)))
+        for task in TASKS
+    ]
+    return table(("task", "what for", "models", "other words for it"), rows)
 
 
 def _ensembles() -> list[EnsembleCard]:

@@ -11,48 +11,118 @@ import click
 from unbraid.cli import console, presets
 from unbraid.cli.options import SETTINGS, flag
 from unbraid.cli.pace import size
-from unbraid.errors import PartialFailure, UnbraidError, UsageError
+from unbraid.errors import PartialFailure, UnbraidError, UnknownModelError, UsageError, did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
+    from unbraid.zoo.best import Budget, Choice
     from unbraid.zoo.chains import ChainCard
     from unbraid.zoo.checkpoint import Checkpoint, WeightFile
     from unbraid.zoo.ensembles import EnsembleCard
 
 _NEEDS_NONE = "{} needs no weights"
+_BUDGETS = ("fast", "balanced", "best")
+_NEXT = 3  # runners-up that are named
 HEADINGS = ("model", "sources", "parameters", "size", "licence", "score", "on disk")
 
 
+class _Models(click.Group):
+    """Commands; what is no command is looked for among the models."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Put `find` before the first word that is no command."""
+        if args and self.get_command(ctx, args[0]) is None and not args[0].startswith("-"):
+            args = ["find", *args]
+        return super().resolve_command(ctx, args)
+
+
 @click.group(
+    cls=_Models,
     context_settings=SETTINGS,
     invoke_without_command=True,
-    subcommand_metavar="[COMMAND]",
+    subcommand_metavar="[COMMAND | WORD...]",
     epilog="""\b
 Examples:
   unbraid models
-  unbraid models --all
+  unbraid models karaoke
+  unbraid models --task dereverb
+  unbraid models --best vocals --budget fast
   unbraid models show htdemucs
   unbraid models show model.ckpt --config model.yaml
   unbraid models pull htdemucs
 """,
 )
-@flag("--all", "everything", help="Models that are parts of ensembles, too.")
+@flag("--all", "everything", help="Every model by family, parts of ensembles, too.")
+@click.option(
+    "--task", metavar="TASK", show_default="any",
+    help="Only what is for this: karaoke, dereverb, denoise, drum-kit, speech and others.",
+)  # fmt: skip
+@click.option(
+    "--best", "wanted", metavar="SOURCE", show_default="off",
+    help="Name the best model for a source, and say why.",
+)  # fmt: skip
+@click.option(
+    "--budget", type=click.Choice(_BUDGETS), default="balanced",
+    help="What the best may cost: 4 times htdemucs, 16 times, or anything.",
+)  # fmt: skip
+@click.option(
+    "--licence", metavar="A,B", show_default="any",
+    help="Only weights under one of these; 'stated': any that has one.",
+)  # fmt: skip
 @flag("--json", "as_json", help="One JSON object per model or ensemble on stdout; parts, too.")
 @click.pass_context
-def models(ctx: click.Context, everything: bool, as_json: bool) -> None:
-    """List the models, fetch them, check them.
+def models(
+    ctx: click.Context,
+    *,
+    everything: bool,
+    task: str | None,
+    wanted: str | None,
+    budget: Budget,
+    licence: str | None,
+    as_json: bool,
+) -> None:
+    """List the models, find one, fetch them, check them.
 
-    Without a command: a table of all models, of ensembles, which are several models heard together, and of
-    presets, in which one hears what another made. Sizes and scores are those of their cards; 'test data seen'
-    names what a model may know already, which would flatter its scores there.
+    Without a command: what most people want, by task, then ensembles, which are several models heard
+    together, and presets, in which one hears what another made. With words: the models that they tell of.
+    Sizes and scores are those of their cards; 'test data seen' names what a model may know already, which
+    would flatter its scores there.
     """
     if ctx.invoked_subcommand is not None:
         return
-    if as_json:
+    if wanted is not None:
+        show_best(wanted, budget, licence, task, as_json=as_json)
+    elif task is not None or (licence is not None and not everything):
+        show_found(_of_task(task, parts=everything), licence, as_json=as_json)
+    elif as_json:
         _out_json()
     else:
-        show_table(everything=everything)
+        show_table(everything=everything, licence=licence)
+
+
+@models.command(context_settings=SETTINGS)
+@click.argument("words", metavar="WORD...", nargs=-1, required=True)
+@flag("--json", "as_json", help="One JSON object per model on stdout.")
+def find(words: tuple[str, ...], as_json: bool) -> None:
+    """Find models by task, name, author, source or description.
+
+    The word 'find' may be left out: 'unbraid models karaoke'.
+    """
+    from unbraid.zoo.catalog import list_models
+    from unbraid.zoo.tasks import TASKS, all_sources, search
+
+    text = " ".join(words)
+    found = search(text)
+    if not found:
+        known = [*(task.name for task in TASKS), *all_sources(), *list_models(), *models.commands]
+        raise UnknownModelError(
+            f"no model is for {text!r}, or called so{did_you_mean(text, known)}; 'unbraid models --all' "
+            "lists them"
+        )
+    show_found(found, None, as_json=as_json)
 
 
 @models.command(context_settings=SETTINGS)
@@ -162,6 +232,20 @@ def prune(dry_run: bool) -> None:
 
 
 @models.command(context_settings=SETTINGS)
+@click.argument("names", metavar="NAME...", nargs=-1, required=True)
+def forget(names: tuple[str, ...]) -> None:
+    """Forget hashes that were learnt at the first download.
+
+    Of a file whose publisher states no hash, the first that came is what later ones are held to.
+    """
+    from unbraid.zoo import pins
+
+    for known in _cards(names):
+        held = pins.forget(known)
+        console.say(f"{known.name}: {'forgotten' if held else 'nothing was pinned'}")
+
+
+@models.command(context_settings=SETTINGS)
 @click.argument("name", metavar="NAME")
 def path(name: str) -> None:
     """Print where a model's weights are, or will be."""
@@ -209,36 +293,140 @@ def _out_json() -> None:
     from unbraid.zoo import cache
     from unbraid.zoo.catalog import cards
 
-    for card in cards():
-        path = str(cache.path_of(card)) if card.has_weights else None
-        where = {"on_disk": cache.is_on_disk(card), "path": path}
-        console.out_json({**asdict(card), **where})
+    _out_json_of(cards())
     for ensemble in _ensembles():
         there = all(cache.is_on_disk(card) for card in _cards((ensemble.name,)))
         console.out_json({**asdict(ensemble), "sources": ensemble.sources, "on_disk": there})
 
 
-def show_table(*, everything: bool = False) -> None:
+def _out_json_of(cards: Sequence[Checkpoint]) -> None:
+    """A line for each card."""
+    from unbraid.zoo import cache
+    from unbraid.zoo.tasks import tasks_of
+
+    for card in cards:
+        path = str(cache.path_of(card)) if card.has_weights else None
+        where = {"on_disk": cache.is_on_disk(card), "path": path}
+        console.out_json({**asdict(card), "tasks": [task.name for task in tasks_of(card)], **where})
+
+
+def _of_task(name: str | None, *, parts: bool) -> Sequence[Checkpoint]:
+    """Models that are for a task; all where none is named."""
+    from unbraid.zoo.catalog import cards
+    from unbraid.zoo.tasks import for_task, task
+
+    if name is None:
+        return [card for card in cards() if parts or not card.member]
+    return for_task(task(name), parts=parts)
+
+
+def show_found(cards: Sequence[Checkpoint], licence: str | None, *, as_json: bool) -> None:
+    """Models that were asked for, with what each is in a sentence.
+
+    Args:
+        cards: The models.
+        licence: Only those under one of these licences.
+        as_json: A JSON object each, in the place of a table.
+
+    Raises:
+        UnknownModelError: If none has such a licence.
+    """
+    from unbraid.zoo.best import is_under
+
+    found = [card for card in cards if is_under((card.licence,), licence)]
+    if not found:
+        told = ", ".join(dict.fromkeys(card.licence for card in cards))
+        raise UnknownModelError(f"none of these is under {licence}; they are under {told}")
+    if as_json:
+        _out_json_of(found)
+        return
+    metrics: dict[str, str] = {}
+    console.out_table(HEADINGS, [_row(card, metrics) for card in found], numbers=("parameters", "size"))
+    _out_metrics(metrics)
+    for card in found:
+        console.out(f"{card.name}: {card.description}")
+
+
+def show_best(source: str, budget: Budget, licence: str | None, task: str | None, *, as_json: bool) -> None:
+    """The best model's name on stdout, and on stderr why it is that one.
+
+    Args:
+        source: What is wanted.
+        budget: What it may cost.
+        licence: Licences that it may be under.
+        task: What it must be for.
+        as_json: All of it as a JSON object.
+
+    Raises:
+        UnknownModelError: If there is none.
+    """
+    from unbraid.zoo.best import best
+    from unbraid.zoo.tasks import task as task_called
+
+    choice = best(source, budget=budget, licence=licence, task=task_called(task) if task else None)
+    if as_json:
+        console.out_json({**asdict(choice), "budget": budget})
+        return
+    console.out(choice.candidate.name)
+    for name, value in _reasons(choice, budget).items():
+        console.say(f"  {name:<16}{value}")
+
+
+def _reasons(choice: Choice, budget: Budget) -> dict[str, str]:
+    """Why a model was picked."""
+    from unbraid.zoo.best import BUDGETS
+
+    pick, most = choice.candidate, BUDGETS[budget]
+    allowed = "anything" if most == float("inf") else f"at most {most:g}"
+    reasons = {
+        "score": "none is published; it is the first of the short list"
+        if choice.score is None
+        else f"{pick.source} {choice.value:.2f}: {choice.score.metric}; {choice.score.dataset}; "
+        f"{choice.score.origin}",
+        "cost": f"{pick.cost:.1f} times htdemucs, {_millions(pick.parameters)} parameters; "
+        f"{budget} allows {allowed}",
+        "licence": ", ".join(pick.licences),
+        "test data seen": pick.contamination,
+    }
+    if choice.others:
+        following = ", ".join(f"{other.name} {value:.2f}" for other, value in choice.others[:_NEXT])
+        reasons["next"] = f"{following}; {1 + len(choice.others)} were compared"
+    if choice.uncompared and choice.score is not None:
+        count = len(choice.uncompared)
+        reasons["not compared"] = f"{count} more, which nobody measured in this way"
+    if choice.dearer:
+        reasons["too dear"] = f"{choice.dearer} more; a larger --budget compares them, too"
+    return reasons
+
+
+def show_table(*, everything: bool = False, licence: str | None = None) -> None:
     """A row a model; below, what the letters of the scores mean and what the models learnt from.
 
     Args:
-        everything: Parts of ensembles, too.
+        everything: All models by family, parts of ensembles, too; otherwise what most people want, by task.
+        licence: Only those under one of these licences.
     """
-    from unbraid.zoo.catalog import card, families
+    from unbraid.zoo.best import is_under
+    from unbraid.zoo.catalog import card, cards, families
     from unbraid.zoo.chains import list_presets, preset
 
     metrics: dict[str, str] = {}
     rows: list[tuple[str, ...]] = []
     shown: list[Checkpoint] = []
-    for title, names in families().items():
-        family = [known for known in map(card, names) if everything or not known.member]
-        shown += family
-        rows += _titled(title, [_row(known, metrics) for known in family])
-    rows += _titled("Ensembles", [_ensemble_row(known) for known in _ensembles()])
-    rows += _titled("Presets", [_preset_row(preset(name)) for name in list_presets()])
+    groups = (
+        {title: [card(name) for name in names] for title, names in families().items()}
+        if everything
+        else _by_task()
+    )
+    for title, group in groups.items():
+        found = [known for known in group if is_under((known.licence,), licence)]
+        shown += found
+        rows += _titled(title, [_row(known, metrics) for known in found])
+    if licence is None:
+        rows += _titled("Ensembles", [_ensemble_row(known) for known in _ensembles()])
+        rows += _titled("Presets", [_preset_row(preset(name)) for name in list_presets()])
     console.out_table(HEADINGS, rows, numbers=("parameters", "size"))
-    for metric, letter in metrics.items():
-        console.out(f"({letter}) {metric}")
+    _out_metrics(metrics)
     learnt: dict[str, list[str]] = {}
     for known in shown:
         if known.has_weights:
@@ -247,7 +435,28 @@ def show_table(*, everything: bool = False) -> None:
     for what, models in learnt.items():
         console.out(f"{', '.join(models)}: {what}")
     if not everything:
-        console.say("'unbraid models --all' shows the parts of ensembles, too")
+        console.say(
+            f"{len(cards()) - len(shown)} more: 'unbraid models --all' shows every one, "
+            "'unbraid models WORD' and 'unbraid models --task TASK' what you look for"
+        )
+
+
+def _by_task() -> dict[str, list[Checkpoint]]:
+    """What most people want, by the title of the first task that it is for."""
+    from unbraid.zoo.catalog import cards
+    from unbraid.zoo.tasks import TASKS, tasks_of
+
+    groups: dict[str, list[Checkpoint]] = {task.title: [] for task in TASKS}
+    for card in cards():
+        if card.common:
+            groups[tasks_of(card)[0].title].append(card)
+    return groups
+
+
+def _out_metrics(metrics: dict[str, str]) -> None:
+    """What the letters of scores mean."""
+    for metric, letter in metrics.items():
+        console.out(f"({letter}) {metric}")
 
 
 def _titled(title: str, rows: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
@@ -281,7 +490,8 @@ def _ensemble_row(ensemble: EnsembleCard) -> tuple[str, ...]:
 def _preset_row(chain: ChainCard) -> tuple[str, ...]:
     """A preset in a table."""
     steps = len(chain.needed(chain.sources))
-    return _row_of_several(chain.name, chain.sources, presets.cards_of(chain), f"{steps} steps")
+    what = "1 step" if steps == 1 else f"{steps} steps"
+    return _row_of_several(chain.name, chain.sources, presets.cards_of(chain), what)
 
 
 def _row_of_several(
@@ -304,13 +514,25 @@ def _first_score(card: Checkpoint, metrics: dict[str, str]) -> str:
     if not card.scores:
         return "none published"
     score = card.scores[0]
-    letter = metrics.setdefault(f"{score.metric}; {score.dataset}", chr(ord("a") + len(metrics)))
+    letter = metrics.setdefault(f"{score.metric}; {score.dataset}", _letter(len(metrics)))
     return f"{_values(score.values)} ({letter})"
+
+
+def _letter(count: int) -> str:
+    """The letter of so many before it: a to z, then aa.
+
+    >>> _letter(1), _letter(27)
+    ('b', 'ab')
+    """
+    first, last = divmod(count, 26)
+    return (chr(ord("a") + first - 1) if first else "") + chr(ord("a") + last)
 
 
 def _show_card(card: Checkpoint) -> None:
     """A card as lines for people."""
-    from unbraid.zoo import cache
+    from unbraid.zoo import cache, pins
+    from unbraid.zoo.best import cost_of
+    from unbraid.zoo.tasks import tasks_of
 
     edge = (
         f"{card.band_edge_hz:,.0f} Hz"
@@ -319,6 +541,7 @@ def _show_card(card: Checkpoint) -> None:
     )
     lines = {
         "sources": ", ".join(card.sources),
+        "good for": ", ".join(task.title.lower() for task in tasks_of(card)),
         "hears up to": edge,
         "licence": f"{card.licence}. {card.licence_note}",
         "paper": card.citation,
@@ -327,6 +550,7 @@ def _show_card(card: Checkpoint) -> None:
     if card.has_weights:
         lines |= {
             "size": f"{_millions(card.parameters)} parameters, {size(card.bytes)}",
+            "cost": "not counted" if (cost := cost_of(card.name)) is None else f"{cost:.1f} times htdemucs",
             "trained on": card.training_data,
             "test data seen": card.contamination,
             "weights of": card.weights_of or "its own",
@@ -334,6 +558,8 @@ def _show_card(card: Checkpoint) -> None:
             "right weights": card.vouched_by,
             "on disk": str(cache.path_of(card)) if cache.is_on_disk(card) else "no",
         }
+        if learnt := pins.pinned(card):
+            lines["pinned SHA-256"] = ", ".join(learnt.values())
     else:
         lines["weights"] = "needs none"
     console.out(f"{card.name}: {card.description}")

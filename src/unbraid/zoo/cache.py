@@ -6,6 +6,7 @@
     <cache>/models/htdemucs/.fetch-…/                    scratch of a fetch that is going on
     <cache>/graphs/<fingerprint>/…                       layers made ready for another runtime than PyTorch
     <cache>/tuning.json                                  what was found to be fastest on this machine
+    <cache>/pins.json                                    hashes that were learnt; see `zoo.pins`
 
 The identity is the fingerprint of the weights. Where the card knows none, it is the SHA-256 (or its published
 beginning) of the file that they came from; the fingerprint in the file's own header then guards them.

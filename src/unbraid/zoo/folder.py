@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from unbraid.zoo.checkpoint import Checkpoint, WeightFile
 
 SUFFIXES = frozenset(
-    {".th", ".pt", ".pth", ".ckpt", ".gz", ".tgz", ".zip", ".safetensors", ".onnx", ".index", ".h5"}
+    {".th", ".pt", ".pth", ".ckpt", ".chpt", ".gz", ".tgz", ".zip", ".safetensors", ".onnx", ".index", ".h5"}
 )
 _PIECE = 2**18  # bytes
 

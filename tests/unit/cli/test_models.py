@@ -7,10 +7,12 @@ import pytest
 
 from unbraid.errors import WeightsError
 from unbraid.progress import Reporter, Stage
-from unbraid.zoo import cache, catalog
+from unbraid.zoo import cache, catalog, pins
+from unbraid.zoo.best import best
 from unbraid.zoo.catalog import card, cards, families, list_models
 from unbraid.zoo.chains import list_presets
 from unbraid.zoo.ensembles import ensemble_for, list_ensembles
+from unbraid.zoo.tasks import TASKS, for_task, task
 
 
 @pytest.fixture
@@ -36,8 +38,8 @@ def rows_of(said):
 def test_the_table_names_each_model_and_what_one_must_know(run, arguments):
     said = run("models", *arguments).out
     rows = rows_of(said)
-    shown = [known for known in cards() if arguments or not known.member]
-    assert list(rows) == [*(known.name for known in shown), *list_ensembles(), *list_presets()]
+    shown = [known for known in cards() if arguments or known.common]
+    assert set(rows) == {*(known.name for known in shown), *list_ensembles(), *list_presets()}
     for known in shown:
         _, sources, _, _, licence, score, on_disk = rows[known.name]
         assert (sources, licence) == (", ".join(known.sources), known.licence)
@@ -48,20 +50,103 @@ def test_the_table_names_each_model_and_what_one_must_know(run, arguments):
         assert told == known.has_weights
         for source, value in known.scores[0].values.items() if known.scores else ():
             assert f"{source} {value:.2f}" in score
-            assert f"{score[-3:]} {known.scores[0].metric}; {known.scores[0].dataset}" in said
+            letter = score.rsplit(" ", 1)[1]
+            assert f"{letter} {known.scores[0].metric}; {known.scores[0].dataset}" in said
 
 
 def test_the_notes_stay_shorter_than_the_table_and_say_how_to_see_the_rest(run):
     said = run("models")
     assert len(said.out.splitlines()) < 2 * len(rows_of(said.out))
+    assert len(said.out.splitlines()) < 110
+    assert f"{len(cards()) - sum(known.common for known in cards())} more" in said.err
     assert "unbraid models --all" in said.err
     assert "--all" not in run("models", "--all").err
 
 
-def test_families_have_titles_and_the_youngest_comes_first(run):
-    titles = [line[:-1] for line in run("models").out.splitlines() if line.endswith(":")]
-    families_shown = [name for name, names in families().items() if not all(card(n).member for n in names)]
-    assert titles == [*families_shown, "Ensembles", "Presets"]
+def titles_of(said):
+    return [line[:-1] for line in said.splitlines() if line.endswith(":")]
+
+
+def test_the_short_list_is_by_task_and_the_whole_one_by_family_the_youngest_first(run):
+    assert titles_of(run("models", "--all").out) == [*families(), "Ensembles", "Presets"]
+    short = titles_of(run("models").out)
+    tasks = [task.title for task in TASKS]
+    assert short[-2:] == ["Ensembles", "Presets"]
+    assert short[:-2] == sorted(short[:-2], key=tasks.index)
+    assert {"Vocals and accompaniment", "Lead voice and backing vocals", "Without noise"} < {*short}
+
+
+@pytest.mark.parametrize(
+    "words", [["karaoke"], ["find", "karaoke"], ["--task", "karaoke"], ["lead", "vocals"]]
+)
+def test_models_are_found_by_what_they_are_for(run, words):
+    said = run("models", *words).out
+    found = [line.split()[0] for line in said.splitlines()[1:] if not line.startswith("(")]
+    names = {known.name for known in for_task(task("karaoke"))}
+    assert names == {name.rstrip(":") for name in found}
+    assert f"mel.karaoke: {card('mel.karaoke').description}" in said
+
+
+def test_models_are_found_by_author_and_word(run):
+    said = run("models", "gabox", "instrumental").out
+    assert "mel.gabox_inst_7n" in said
+    assert "mel.gabox_voc" not in said
+
+
+def test_what_is_found_can_be_narrowed_to_licences_and_be_json(run):
+    lines = run("models", "--task", "stems", "--licence", "mit", "--json").lines
+    assert lines
+    assert {line["licence"] for line in lines} == {"MIT"}
+    assert all("stems" in line["tasks"] for line in lines)
+    ended = run("models", "--task", "duet", "--licence", "MIT")
+    assert ended.code == 4
+    assert "none of these is under MIT; they are under not stated" in ended.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["models", "karoake"], 4, "did you mean karaoke"),
+        (["models", "shwo"], 4, "did you mean show"),
+        (["models", "--task", "derverb"], 2, "did you mean dereverb"),
+        (["models", "--best", "kazoo"], 4, "no model makes 'kazoo'"),
+        (["models", "--best", "vocals", "--budget", "huge"], 2, "'huge' is not one of"),
+        (["models", "--best", "male", "--licence", "MIT"], 4, "has the licence MIT; theirs are not stated"),
+    ],
+)
+def test_what_is_not_found_is_answered_with_what_would_be(run, arguments, code, words):
+    ended = run(*arguments)
+    assert ended.code == code
+    assert words in ended.err
+
+
+def test_the_best_is_a_name_on_stdout_and_its_reasons_on_stderr(run):
+    ended = run("models", "--best", "instrumental", "--budget", "balanced")
+    name = ended.out.strip()
+    choice = best("accompaniment", budget="balanced")
+    assert name == choice.candidate.name
+    for words in (
+        f"accompaniment {choice.value:.2f}: {choice.score.metric}; {choice.score.dataset}",
+        "times htdemucs",
+        "balanced allows at most 16",
+        card(name).licence,
+        f"{1 + len(choice.others)} were compared",
+        "which nobody measured in this way",
+    ):
+        assert words in ended.err
+    (line,) = run("models", "--best", "instrumental", "--json").lines
+    assert line["candidate"]["name"] == name
+
+
+def test_a_pinned_hash_is_shown_and_forgotten(run, tmp_path):
+    (tmp_path / "cache").mkdir(exist_ok=True)
+    pins.path(cache=tmp_path / "cache").write_text(
+        '{"mel.gabox_voc": {"": {"sha256": "abc", "source": "here"}}}', encoding="utf-8"
+    )
+    assert "pinned SHA-256  abc" in run("models", "show", "mel.gabox_voc").out
+    assert run("models", "forget", "mel.gabox_voc").err == "mel.gabox_voc: forgotten\n"
+    assert run("models", "forget", "mel.gabox_voc").err == "mel.gabox_voc: nothing was pinned\n"
+    assert "pinned" not in run("models", "show", "mel.gabox_voc").out
 
 
 def test_the_table_says_what_is_on_disk(run, stored):
@@ -109,11 +194,12 @@ def test_show_says_licence_note_paper_and_every_score(run):
 
 
 def test_show_says_where_weights_come_from_and_what_vouches_for_them(run):
-    said = run("models", "show", "e07c671f", "hdemucs.musdb").out
+    said = run("models", "show", "e07c671f", "hdemucs.musdb", "x_umx.asteroid").out
     assert "demucs.v2: " in said
     assert "https://dl.fbaipublicfiles.com/demucs/v3.0/demucs-e07c671f.th" in said
     assert "begins with e07c671f, all that its publisher states" in said
     assert "from the file that you gave" in said
+    assert "from the file that was fetched first" in said
 
 
 def test_show_and_path_know_presets(run):
@@ -170,7 +256,14 @@ def test_pull_explains_how_to_fetch_by_hand_what_no_program_may(run):
 def half(monkeypatch):
     """A model without weights in the catalogue."""
     facts = {"architecture": "half", "description": "Half of all.", "config": {}, "sources": ["vocals"]}
-    facts |= {"files": [], "parameters": 0, "bytes": 0, "sample_rate": 44100, "licence": "MIT"}
+    facts |= {
+        "common": True,
+        "files": [],
+        "parameters": 0,
+        "bytes": 0,
+        "sample_rate": 44100,
+        "licence": "MIT",
+    }
     facts |= dict.fromkeys(("licence_note", "citation", "training_data", "contamination"), "nothing")
     shown = {**catalog._families(), "Without training": {"half": facts}}
     tables = {**catalog._tables(), "half": facts}

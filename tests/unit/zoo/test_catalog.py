@@ -1,14 +1,16 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
+import re
 import subprocess
 import sys
 
 import pytest
 
 from unbraid.config import structure, unstructure
-from unbraid.errors import ConfigError, UnknownModelError
+from unbraid.errors import ConfigError, UnknownModelError, WeightsError
 from unbraid.networks import ARCHITECTURES
 from unbraid.networks.base import parameter_count
 from unbraid.zoo import catalog
@@ -129,9 +131,40 @@ PUBLISHED = {
 }
 
 
-@pytest.mark.parametrize("card", catalog.cards(), ids=lambda card: card.name)
+# What the community trained: a hundred files and more, many of one network.
+COMMUNITY = frozenset(
+    (
+        "apollo",
+        "bandit",
+        "bs_roformer",
+        "mdx23c",
+        "mel_band_roformer",
+        "scnet",
+        "segm",
+        "swin_upernet",
+        "vr_net",
+    )
+)
+
+
+def of_each_network():
+    """The cards, but of those with the same network only the first."""
+    first = {}
+    for card in catalog.cards():
+        free = {"sources"} if card.architecture in COMMUNITY else set()
+        config = {key: value for key, value in card.config.items() if key not in free}
+        first.setdefault((card.architecture, json.dumps(config), len(card.sources), card.parameters), card)
+    return list(first.values())
+
+
+@pytest.mark.parametrize("card", of_each_network(), ids=lambda card: card.name)
 def test_a_card_describes_the_network_it_builds(card):
-    network = skeleton(card.architecture, card.config)
+    try:
+        network = skeleton(card.architecture, card.config)
+    except WeightsError as error:
+        if "unbraid[backbones]" not in str(error):
+            raise
+        pytest.skip(str(error))
     assert card.architecture in ARCHITECTURES
     assert network.spec.sources == card.sources
     assert network.spec.sample_rate == card.sample_rate
@@ -153,15 +186,53 @@ def test_a_card_says_what_its_weights_may_be_used_for_and_how_good_they_are(card
 
 
 def test_every_published_file_has_its_card():
-    cards = [card for card in catalog.cards() if card.has_weights]
+    cards = [c for c in catalog.cards() if c.has_weights and c.architecture not in COMMUNITY]
     assert {card.name: card.files[0].hash for card in cards} == PUBLISHED
+
+
+@pytest.mark.parametrize(
+    ("stem", "sha256"),
+    {
+        "MelBandRoformer": "87201f4d31afb5bc",
+        "model_bs_roformer_ep_317_sdr_12.9755": "5b84f37e8d444c8c",
+        "MDX23C-DrumSep-aufr33-jarredou": "d2a4aa53eb584d21",
+        "model_bandit_plus_dnr_sdr_11.47": "c48284779f7d1258",
+        "UVR-DeEcho-DeReverb": "e644028ec82865dc",
+        "5_HP-Karaoke-UVR": "fe00891defbb61f4",
+        "scnet_checkpoint_musdb18": "1bc0d1abb20bfdf9",
+        "Apollo_LQ_MP3_restoration": "99d9af7f1ff20e63",
+    }.items(),
+)
+def test_a_file_of_the_community_is_found_by_its_name_and_its_hash(stem, sha256):
+    card = catalog.card(stem)
+    assert card.files[0].sha256.startswith(sha256)
+    assert catalog.card_of_file(card.files[0].sha256, "renamed.ckpt") == card
+
+
+def test_all_places_of_a_communitys_file_hold_the_same_file_and_a_stated_length_is_its_weights():
+    for card in catalog.cards():
+        if card.architecture in COMMUNITY:
+            assert len({(file.hash, file.bytes, file.part) for file in card.files}) == 1
+            length = card.files[0].bytes
+            # Bandit's second version and Swin UperNet hold what only training uses.
+            if length and card.architecture not in {"bandit", "swin_upernet"}:
+                assert math.isclose(length, card.bytes, rel_tol=0.03), card.name
+
+
+def test_what_models_of_a_file_share_is_said_once():
+    kim, tuned = catalog.card("mel.kim"), catalog.card("mel.gabox_inst_7")
+    assert (tuned.parameters, tuned.licence) == (kim.parameters, kim.licence)
+    assert tuned.config == {"sources": ["accompaniment"], "segment": 485_100}
+    assert [file.kind for file in catalog.card("vr.1_hp").files] == ["url", "hub", "hub"]
+    assert catalog.card("vr.1_hp").files[1].repo == "Politrees/UVR_resources"
+    assert kim.scores[0].dataset == "MVSep Multisong, private"
 
 
 @pytest.mark.parametrize("card", catalog.cards(), ids=lambda card: card.name)
 def test_the_hash_in_a_files_name_and_in_an_alias_is_that_of_the_file(card):
     for file in card.files:
         stem = (file.name.split(".")[0]).split("-")
-        if file.kind == "url" and len(stem) == 2:
+        if file.kind == "url" and len(stem) == 2 and re.fullmatch("[0-9a-f]{8}", stem[1]):
             assert file.hash.startswith(stem[1])
             names = {stem[0], stem[1], "-".join(stem)}
             assert file.part or names & {*card.aliases}  # a part is no model
@@ -177,11 +248,12 @@ def test_models_that_share_weights_differ_in_nothing_that_would_change_them():
             assert {key for key in ours if ours[key] != theirs[key]} <= free_fields(card.architecture)
 
 
-def test_what_cannot_be_vouched_for_is_not_fetched():
+def test_what_nobody_vouches_for_says_so():
     cards = [card for card in catalog.cards() if card.has_weights and not card.fingerprint]
     unknown = [card for card in cards if not card.files[0].hash]
-    assert unknown
-    assert all(card.is_by_hand for card in unknown)
+    assert {card.is_by_hand for card in unknown} == {True, False}
+    for card in unknown:
+        assert ("that you gave" if card.is_by_hand else "that was fetched first") in card.vouched_by
 
 
 def test_a_model_that_has_seen_a_test_set_says_so():
@@ -199,7 +271,7 @@ def test_names_and_aliases_are_all_different():
 def test_every_model_is_in_one_family_and_the_youngest_family_is_first():
     families = catalog.families()
     assert tuple(name for names in families.values() for name in names) == catalog.list_models()
-    assert next(iter(families)) == "Hybrid Transformer Demucs (v4)"
+    assert next(iter(families)) == "Apollo"
 
 
 @pytest.mark.parametrize("name", list_ensembles())
@@ -271,11 +343,12 @@ def test_an_impossible_card_is_refused(changes, words):
         structure({**_plain(), **changes}, Checkpoint)
 
 
-def test_without_a_fingerprint_nothing_that_has_no_hash_is_fetched(make_card, published):
+def test_without_a_fingerprint_all_files_of_a_part_must_be_the_same(make_card, published):
     hub = WeightFile("hub", "safetensors", repo="owner/model", filename="a.safetensors")
-    for files in ((hub,), (published, hub), (published, dataclasses.replace(published, sha256="1" * 64))):
-        with pytest.raises(ConfigError, match="without a fingerprint needs a SHA-256, the same for all"):
+    for files in ((published, hub), (published, dataclasses.replace(published, sha256="1" * 64))):
+        with pytest.raises(ConfigError, match="without a fingerprint, all files of a part need one"):
             make_card(*files, fingerprint=None)
+    assert "that was fetched first" in make_card(hub, fingerprint=None).vouched_by
 
 
 PAGE = "https://example.org"
@@ -320,9 +393,9 @@ def test_a_prefix_has_eight_digits_and_does_not_stand_beside_a_hash(changes):
 
 @pytest.mark.parametrize(
     ("kind", "given", "lacks"),
-    [("url", {"url": "a.th"}, "lacks hash"), ("manual", {"filename": "a.th"}, "lacks page")],
+    [("url", {"sha256": "1" * 64}, "lacks url"), ("manual", {"filename": "a.th"}, "lacks page")],
 )
-def test_a_download_needs_a_hash_and_a_person_needs_a_page(kind, given, lacks):
+def test_a_download_needs_an_address_and_a_person_needs_a_page(kind, given, lacks):
     with pytest.raises(ConfigError, match=lacks):
         WeightFile(kind, "th", **given)
 

@@ -153,7 +153,7 @@ def test_a_whole_file_and_parts_are_two_ways_to_the_same_weights(make_card, publ
     assert [list(way) for way in card.ways] == [[""], [file.part for file in files]]
     fetch(card)
     assert server.paths[0] == "/tiny.th"
-    with pytest.raises(ConfigError, match="without a fingerprint needs"):
+    with pytest.raises(ConfigError, match="without a fingerprint, all files of a part need one SHA-256"):
         make_card(published, *files, fingerprint=None)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 
 import pytest
@@ -12,8 +13,9 @@ from reference.published_vr import published_network, weights_of
 from unbraid.errors import WeightsError
 from unbraid.networks.base import build
 from unbraid.networks.vr_net import Config, VRNet
-from unbraid.zoo import load, uvr_models
+from unbraid.zoo import catalog, load, uvr_models
 from unbraid.zoo.convert import read
+from unbraid.zoo.download import published
 
 KINDS = {
     "first": Config(channels=4, views=7, window=64),
@@ -82,3 +84,15 @@ def test_the_table_of_models_is_whole():
     assert models["44c55d8b5d2e3edea98c2b2bf93071c7"] == uvr_models.UvrVrModel(
         "4band_v3", ("noise", "no_noise")
     )
+
+
+def test_a_card_says_how_its_bands_are_laid_out_and_no_guess_is_made(network, file, caplog):
+    sizes = {key: getattr(network.config, key) for key in ("channels", "views", "recurrence")}
+    layout = "4band_v3_sn" if network.config.recurrence else "3band_44100"
+    sources = ("no_aspiration", "aspiration")
+    known = {**sizes, "layout": layout, "sources": list(sources), "accompaniment": False}
+    card = dataclasses.replace(catalog.card("vr.breath"), config=known, sources=sources)
+    package = published({"": file}, card)
+    assert package.config["layout"] == layout
+    assert package.config["accompaniment"] is False
+    assert not caplog.text
