@@ -27,7 +27,7 @@ from unbraid.errors import UnbraidError
 from unbraid.networks.base import parameter_count
 from unbraid.zoo import catalog
 
-SECONDS = 6.0
+SECONDS = 4.0
 
 
 def representatives() -> dict[str, str]:

@@ -540,7 +540,7 @@ def _show_card(card: Checkpoint) -> None:
         else f"{card.sample_rate / 2:,.0f} Hz, all there is"
     )
     lines = {
-        "sources": ", ".join(card.sources),
+        "sources": ", ".join([*card.sources, *([f"{card.rest} (what is left)"] if card.rest else [])]),
         "good for": ", ".join(task.title.lower() for task in tasks_of(card)),
         "hears up to": edge,
         "licence": f"{card.licence}. {card.licence_note}",
@@ -553,6 +553,7 @@ def _show_card(card: Checkpoint) -> None:
             "cost": "not counted" if (cost := cost_of(card.name)) is None else f"{cost:.1f} times htdemucs",
             "trained on": card.training_data,
             "test data seen": card.contamination,
+            "run as": _run_as(card),
             "weights of": card.weights_of or "its own",
             "comes from": "; ".join(dict.fromkeys(map(_place, card.files))),
             "right weights": card.vouched_by,
@@ -569,6 +570,17 @@ def _show_card(card: Checkpoint) -> None:
         console.out(
             f"  {'score':<16}{_values(score.values)}: {score.metric}; {score.dataset}; {score.origin}"
         )
+
+
+def _run_as(card: Checkpoint) -> str:
+    """How its segments are put together."""
+    shape = {
+        "triangle": "count most in their middle",
+        "flat": "count alike throughout",
+        "fade": "fade in and out along a tenth, as in its training program at batch size 1",
+    }[card.window]
+    passes = f"; {card.shifts} passes" if card.shifts > 1 else ""
+    return f"segments overlap by {100 * card.overlap:.0f} % and {shape}{passes}"
 
 
 def _show_checkpoint(path: str, config: Path | None) -> None:

@@ -171,6 +171,9 @@ class Checkpoint:
         member: Whether it was made to be heard together with others, as part of an ensemble.
         overlap: Of segments, as a fraction of one, as it was scored.
         shifts: Passes over displaced segments, as it was scored.
+        window: How samples count where segments overlap, as it was scored; a value of `engine.plan.Window`.
+        rest: Of a network of one source: what it leaves of the mixture, as one more source, by name. None: it
+            is of no use.
         scores: Published measurements.
         tasks: What it is for beyond what its sources tell; names in `zoo.tasks`.
         common: Whether it stands in the short list: what most people want.
@@ -201,6 +204,8 @@ class Checkpoint:
     member: bool = False
     overlap: float = 0.25
     shifts: int = 1
+    window: Literal["triangle", "flat", "fade"] = "triangle"
+    rest: str | None = None
     scores: tuple[Score, ...] = field(default=())
     tasks: tuple[str, ...] = ()
     common: bool = False
@@ -215,6 +220,8 @@ class Checkpoint:
             self._require_one_hash()
         elif not _SHA256.fullmatch(self.fingerprint):
             raise ConfigError(f"{self.name}: {self.fingerprint!r} is no fingerprint, which is a SHA-256")
+        if self.rest in self.sources:
+            raise ConfigError(f"{self.name}: its rest is called {self.rest}, as one of its sources is")
         strangers = {source for score in self.scores for source in score.values} - {*self.sources, "mean"}
         if strangers:
             raise ConfigError(

@@ -297,6 +297,8 @@ def _resolved(package: Package, path: Path | None, card: Checkpoint | None) -> R
         card=card,
         overlap=card.overlap if card else _OVERLAP,
         shifts=card.shifts if card else _SHIFTS,
+        window=Window(card.window) if card else Window.TRIANGLE,
+        rest=card.rest if card else None,
     )
 
 

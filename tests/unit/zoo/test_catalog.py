@@ -420,3 +420,15 @@ def _plain() -> dict[str, object]:
     plain = dataclasses.asdict(catalog.card("htdemucs"))
     files = [{key: value for key, value in file.items() if value is not None} for file in plain["files"]]
     return {**{key: value for key, value in plain.items() if value is not None}, "files": files}
+
+
+def test_what_a_network_of_one_source_leaves_has_a_name():
+    """A restored recording alone is not less than what it was made of."""
+    alone = [known for known in catalog.cards() if len(known.sources) == 1 and known.has_weights]
+    assert len(alone) > 80
+    assert {known.architecture for known in alone if known.rest is None} == {"apollo"}
+
+
+def test_the_rest_is_no_source(make_card, published):
+    with pytest.raises(ConfigError, match="its rest is called vocals, as one of its sources is"):
+        make_card(published, rest="vocals")

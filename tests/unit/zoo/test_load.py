@@ -7,6 +7,7 @@ import pytest
 import torch
 
 import unbraid
+from unbraid.engine.plan import Window
 from unbraid.errors import DownloadError, UnknownModelError, UsageError, WeightsError
 from unbraid.zoo import cache as caches
 from unbraid.zoo import catalog
@@ -49,6 +50,17 @@ def test_a_name_becomes_a_network_that_is_ready(card, tiny):
     assert network.spec.sources == card.sources
     with torch.no_grad():
         assert network(torch.zeros(1, 2, 1000)).shape == (1, 2, 2, 1000)
+
+
+def test_a_card_says_how_segments_meet_and_what_the_rest_is_called(make_card, published, listed):
+    listed(make_card(published, window="fade", rest="bass and other"))
+    found = resolve("tiny")
+    assert (found.window, found.rest) == (Window.FADE, "bass and other")
+    network = load("tiny")
+    assert network.spec.sources == ("drums", "vocals", "bass and other")
+    mixture = torch.randn(1, 2, 1000)
+    with torch.no_grad():
+        torch.testing.assert_close(network(mixture).sum(1), mixture, rtol=0, atol=1e-5)
 
 
 def test_loading_leaves_torchs_generator_and_the_file_alone(card):
