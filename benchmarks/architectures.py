@@ -2,13 +2,15 @@
 
     python benchmarks/architectures.py [ARCHITECTURE ...]
 
-The first model of each in the list stands for it, with random weights: cost does not depend on them. Six
+The first model of each in the list stands for it, or, where nobody published weights, the network of its
+paper; with random weights: cost does not depend on them. Six
 seconds of noise are separated at once, or as much as the network takes; the second time counts. Each is in a
 process of its own, in float32, in PyTorch as it is.
 """
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import sys
 import time
@@ -17,32 +19,39 @@ from typing import Any
 
 import torch
 
-from machine import store
+from machine import FOLDER, machine, store
 from unbraid.bench.operations import operations
-from unbraid.bench.untrained import untrained
+from unbraid.bench.untrained import realistic, untrained
 from unbraid.engine.backends.choose import Loaded, backend
 from unbraid.engine.memory import begin_peak, peak_bytes
 from unbraid.engine.runtime import Runtime
 from unbraid.errors import UnbraidError
-from unbraid.networks.base import parameter_count
+from unbraid.networks import ARCHITECTURES
+from unbraid.networks.base import build, parameter_count
 from unbraid.zoo import catalog
 
 SECONDS = 4.0
 
 
 def representatives() -> dict[str, str]:
-    """The first model of each architecture that has weights."""
-    found: dict[str, str] = {}
-    for card in catalog.cards():
-        if card.has_weights:
-            found.setdefault(card.architecture, card.name)
-    return found
+    """The first model of each architecture that has weights; none where there is none."""
+    found = {card.architecture: card.name for card in reversed(catalog.cards()) if card.has_weights}
+    methods = {card.architecture for card in catalog.cards() if not card.has_weights}
+    return {name: found.get(name, "") for name in ARCHITECTURES if name not in methods}
 
 
-def cost(name: str) -> dict[str, Any]:
-    """What a model costs, in this process."""
-    card = catalog.card(name)
-    network: Any = untrained(card)
+def made(architecture: str, model: str) -> Any:
+    """A network with random weights of realistic size, ready to separate."""
+    if model:
+        return untrained(catalog.card(model))
+    network: Any = build(architecture, {})
+    network.load_state_dict(realistic(network.state_dict()))
+    return network.eval()
+
+
+def cost(architecture: str, model: str) -> dict[str, Any]:
+    """What a network costs, in this process."""
+    network = made(architecture, model)
     spec, count = network.spec, parameter_count(network)
     length = spec.accepted_length(min(spec.segment, int(SECONDS * spec.sample_rate)))
     mixture = 0.1 * torch.randn(1, spec.channels, length, generator=torch.Generator().manual_seed(0))
@@ -54,8 +63,8 @@ def cost(name: str) -> dict[str, Any]:
     runner.run(mixture)
     took, held = time.perf_counter() - began, peak_bytes()
     return {
-        "architecture": card.architecture,
-        "model": name,
+        "architecture": architecture,
+        "model": model,
         "parameters": count,
         "seconds": round(seconds, 2),
         "gflop_per_second": round(operations(network, mixture) / 1e9 / seconds, 2),
@@ -64,19 +73,30 @@ def cost(name: str) -> dict[str, Any]:
     }
 
 
+def kept(chosen: list[str]) -> list[dict[str, Any]]:
+    """Rows of this machine that are stored already and are not measured again."""
+    path = FOLDER / "architectures.json"
+    if not chosen or not path.exists():
+        return []
+    stored = json.loads(path.read_text())
+    same = stored["machine"] == machine()
+    return [row for row in stored["results"] if same and row["architecture"] not in chosen]
+
+
 def main(chosen: list[str]) -> None:
     """Measure each in a process of its own and store the table."""
-    rows = []
+    rows = kept(chosen)
     for architecture, name in representatives().items():
         if chosen and architecture not in chosen:
             continue
         with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as apart:
             try:
-                rows.append(apart.submit(cost, name).result())
+                rows.append(apart.submit(cost, architecture, name).result())
             except UnbraidError as error:  # what it stands on is not installed here
                 rows.append({"architecture": architecture, "model": name, "cannot": str(error)})
         print(rows[-1], flush=True)
-    store("architectures", rows, chosen)
+    order = list(ARCHITECTURES)
+    store("architectures", sorted(rows, key=lambda row: order.index(row["architecture"])), [])
 
 
 if __name__ == "__main__":
