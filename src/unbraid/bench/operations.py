@@ -17,8 +17,15 @@ if TYPE_CHECKING:
 
 def operations(network: nn.Module, mixture: Tensor) -> int:
     """What a network takes for a mixture `(B, C, T)`; it is run once."""
-    with torch.inference_mode(), FlopCounterMode(display=False, custom_mapping=_MORE) as counter:
-        network(mixture)
+    learning = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    # The counter would ask for the gradient of a parameter that is handed from layer to layer.
+    network.requires_grad_(requires_grad=False)
+    try:
+        with torch.inference_mode(), FlopCounterMode(display=False, custom_mapping=_MORE) as counter:
+            network(mixture)
+    finally:
+        for parameter in learning:
+            parameter.requires_grad_()
     return int(counter.get_total_flops())
 
 

@@ -17,6 +17,26 @@ class Attention(nn.Module):
         return F.scaled_dot_product_attention(x, x, x)
 
 
+class Handing(nn.Module):
+    """Gives a parameter to a layer."""
+
+    def __init__(self):
+        super().__init__()
+        self.embedding = nn.Parameter(torch.ones(3))
+        self.layer = nn.Linear(3, 5)
+
+    def forward(self, x):
+        return self.layer(self.embedding) * x
+
+
+def test_a_parameter_may_be_handed_to_a_layer_and_all_can_learn_as_before():
+    network = Handing()
+    network.layer.bias.requires_grad_(requires_grad=False)
+    assert operations(network, torch.ones(5)) == 2 * 3 * 5
+    learning = {name for name, parameter in network.named_parameters() if parameter.requires_grad}
+    assert learning == {"embedding", "layer.weight"}
+
+
 @pytest.mark.parametrize(
     ("network", "shape", "expected"),
     [
