@@ -53,9 +53,10 @@ def cost(architecture: str, model: str) -> dict[str, Any]:
     """What a network costs, in this process."""
     network = made(architecture, model)
     spec, count = network.spec, parameter_count(network)
-    length = spec.accepted_length(min(spec.segment, int(SECONDS * spec.sample_rate)))
+    most = spec.segment if spec.context else int(SECONDS * spec.sample_rate)  # what is around counts, too
+    length = spec.accepted_length(min(spec.segment, most))
     mixture = 0.1 * torch.randn(1, spec.channels, length, generator=torch.Generator().manual_seed(0))
-    seconds = length / spec.sample_rate
+    seconds = (length - 2 * spec.context) / spec.sample_rate
     begin_peak()
     runner = backend(Loaded(network, spec, length), Runtime("cpu", keep_pages=True))
     runner.run(mixture)
