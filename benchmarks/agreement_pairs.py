@@ -124,7 +124,7 @@ def pairs() -> dict[str, Pair]:
             "audio-separator",
             vr_masks,
         ),
-        "Bandit v2": Pair(
+        "Bandit v2, small": Pair(
             lambda: bandit.pair(bandit.second, bandit.SECOND), "msst", estimates(0.1), double=False
         ),
         "Apollo": Pair(

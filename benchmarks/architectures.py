@@ -2,10 +2,10 @@
 
     python benchmarks/architectures.py [ARCHITECTURE ...]
 
-The first model of each in the list stands for it, or, where nobody published weights, the network of its
-paper; with random weights: cost does not depend on them. Six
-seconds of noise are separated at once, or as much as the network takes; the second time counts. Each is in a
-process of its own, in float32, in PyTorch as it is.
+The first model of each in the list stands for it, or, where nobody published weights, the network as it is by
+default; with random weights: cost does not depend on them. Four seconds of noise are separated at once, or as
+much as the network takes or needs around them; the second time counts. Each is in a process of its own, in
+float32, in PyTorch as it is.
 """
 
 from __future__ import annotations

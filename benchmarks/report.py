@@ -131,7 +131,7 @@ def architectures() -> str:
     rows = [
         (
             f"`{row['architecture']}`",
-            f"`{row['model']}`" if row["model"] else "as in its paper",
+            f"`{row['model']}`" if row["model"] else "none published",
             f"{row['parameters']:,}",
             f"{row['gflop_per_second']:.1f}",
             f"{row['rtf']:.2f}",

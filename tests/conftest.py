@@ -32,6 +32,8 @@ def _nothing_is_tried_out(request, monkeypatch):
     """PyTorch runs networks in tests, unless they ask for something else: what is fastest is no matter."""
     if "tunes" not in request.keywords:
         monkeypatch.setattr("unbraid.engine.backends.openvino.missing", lambda: "not in tests")
+        # Whatever the processor can: the answers are those of float32.
+        monkeypatch.setattr("unbraid.engine.backends.eager.capabilities", dict)
 
 
 @pytest.fixture(autouse=True)

@@ -78,7 +78,8 @@ def _apart(
     here, there = context.Pipe(duplex=False)
     process = context.Process(target=_child, args=(there, case, folder, most_seconds), daemon=True)
     try:
-        process.start()
+        with _uninterrupted():
+            process.start()
         there.close()  # so that its end here shows when the process is gone
         share = 0.0
         while True:
@@ -100,6 +101,19 @@ def _apart(
     finally:
         here.close()
         _end(process)
+
+
+@contextlib.contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """What is started here is born deaf to Ctrl-C, which would find it before it can say that it is."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _next(pipe: Connection) -> Measured | UnbraidError | float | None:

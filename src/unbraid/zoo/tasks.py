@@ -226,9 +226,9 @@ def _tells(card: Checkpoint, words: Iterable[str]) -> bool:
 
 
 def _means(word: str, card: Checkpoint) -> bool:
-    """Whether a word is another name of one of a model's sources, or of its task if it names no source."""
-    sources = sources_called(word)
-    if sources & {*all_sources()}:
-        return bool(sources & {*card.sources})
-    found = _known(word)
-    return found is not None and found in tasks_of(card)
+    """Whether a word is the name of a model's task, or another name of one of its sources, or of its task."""
+    sources, found = sources_called(word), _known(word)
+    is_task = found is not None and (found.name == word or not sources & {*all_sources()})
+    if found is not None and is_task and word not in all_sources():
+        return found in tasks_of(card)
+    return bool(sources & {*card.sources})
