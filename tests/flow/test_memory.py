@@ -45,7 +45,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 @pytest.mark.skipif(sys.platform == "win32", reason="peak memory is asked of a Unix")
 def test_five_times_the_track_takes_the_same_memory(tmp_path):
     def peak(seconds):
-        folder = tmp_path / str(seconds)
+        folder = tmp_path / f"{seconds}-{len(list(tmp_path.iterdir()))}"
         folder.mkdir()
         command = [sys.executable, "-c", SCRIPT, str(folder), str(seconds)]
         # One thread: this is all short operations, and waiting for a busy core would take most of the time.
@@ -53,5 +53,5 @@ def test_five_times_the_track_takes_the_same_memory(tmp_path):
         finished = subprocess.run(command, capture_output=True, text=True, check=True, env=alone)
         return int(finished.stdout.split()[-1])
 
-    # Threads have heaps of their own, which are more or less full; the track alone would be twice that.
-    assert peak(300) < 1.25 * peak(60)
+    # The lesser of two: threads run ahead of each other by chance, and more waits in between than must.
+    assert min(peak(300), peak(300)) < 1.1 * min(peak(60), peak(60))
