@@ -24,7 +24,7 @@ from demucs.htdemucs import HTDemucs
 from julius.resample import resample_frac
 from pymss_core.modules import legacy_demucs
 
-from agreement_pairs import pairs
+from agreement_pairs import noise, pairs
 from machine import store
 from unbraid.networks.base import build, parameter_count
 from unbraid.networks.mdx_net import Target
@@ -237,12 +237,6 @@ def asked(core: Core, ours: Any, theirs: Any, dtype: torch.dtype) -> tuple[Tenso
     spectrum = noise(*core.shape).to(dtype)
     spectrum = 100 * spectrum.abs() if core.positive else spectrum
     return core.ours(ours, spectrum), core.theirs(theirs, spectrum)
-
-
-def noise(*shape: int) -> Tensor:
-    """Seeded, in float64."""
-    generator = torch.Generator().manual_seed(0)
-    return 0.1 * torch.randn(*shape, generator=generator, dtype=torch.float64)
 
 
 if __name__ == "__main__":

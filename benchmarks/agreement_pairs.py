@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from unbraid.networks import vr_net
 from unbraid.networks.base import parameter_count
 from unbraid.networks.layers.band_split import ROPE_BANDS
 
@@ -63,14 +64,18 @@ def estimates(seconds: float = 1.0) -> Callable[[Any, Any, torch.dtype], float]:
     """The error of what both make of noise."""
 
     def error(ours: Any, theirs: Any, dtype: torch.dtype) -> float:
-        generator = torch.Generator().manual_seed(0)
-        length = int(seconds * ours.spec.sample_rate)
-        mixture = 0.1 * torch.randn(1, ours.spec.channels, length, generator=generator, dtype=torch.float64)
-        found, expected = ours(mixture.to(dtype)), theirs(mixture.to(dtype))
+        mixture = noise(1, ours.spec.channels, int(seconds * ours.spec.sample_rate)).to(dtype)
+        found, expected = ours(mixture), theirs(mixture.clone())
         found = found[..., : expected.shape[-1]]
         return float((found - expected.reshape(found.shape)).norm() / expected.norm())
 
     return error
+
+
+def noise(*shape: int) -> torch.Tensor:
+    """Seeded, in float64."""
+    generator = torch.Generator().manual_seed(0)
+    return 0.1 * torch.randn(*shape, generator=generator, dtype=torch.float64)
 
 
 def roformer(kind: str) -> tuple[Any, Any]:
@@ -120,7 +125,7 @@ def pairs() -> dict[str, Pair]:
         "SCNet XL IHF": Pair(lambda: scnet.pair(tiny.SCNET_XL_IHF), "its authors", own("scnet", 44_100)),
         "MDX23C, 32 frames": Pair(lambda: mdx23c.pair({"frames": 32}), "msst", own("mdx23c")),
         "VR, four bands": Pair(
-            lambda: vr.pair(importlib.import_module("unbraid.networks.vr_net").Config()),
+            lambda: vr.pair(vr_net.Config()),
             "audio-separator",
             vr_masks,
         ),

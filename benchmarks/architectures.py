@@ -10,7 +10,6 @@ float32, in PyTorch as it is.
 
 from __future__ import annotations
 
-import json
 import multiprocessing
 import sys
 import time
@@ -19,7 +18,7 @@ from typing import Any
 
 import torch
 
-from machine import FOLDER, machine, store
+from machine import kept, store
 from unbraid.bench.operations import operations
 from unbraid.bench.untrained import realistic, untrained
 from unbraid.engine.backends.choose import Loaded, backend
@@ -74,19 +73,9 @@ def cost(architecture: str, model: str) -> dict[str, Any]:
     }
 
 
-def kept(chosen: list[str]) -> list[dict[str, Any]]:
-    """Rows of this machine that are stored already and are not measured again."""
-    path = FOLDER / "architectures.json"
-    if not chosen or not path.exists():
-        return []
-    stored = json.loads(path.read_text())
-    same = stored["machine"] == machine()
-    return [row for row in stored["results"] if same and row["architecture"] not in chosen]
-
-
 def main(chosen: list[str]) -> None:
     """Measure each in a process of its own and store the table."""
-    rows = kept(chosen)
+    rows = [row for row in kept("architectures") if chosen and row["architecture"] not in chosen]
     for architecture, name in representatives().items():
         if chosen and architecture not in chosen:
             continue

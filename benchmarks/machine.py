@@ -9,9 +9,17 @@ from typing import Any
 
 from unbraid.bench.machine import machine
 
-__all__ = ["FOLDER", "machine", "store"]
+__all__ = ["FOLDER", "kept", "machine", "store"]
 
 FOLDER = Path(__file__).parent
+
+
+def kept(name: str) -> list[dict[str, Any]]:
+    """Rows that are stored already, if they are of this machine."""
+    path = FOLDER / f"{name}.json"
+    stored = json.loads(path.read_text()) if path.exists() else {}
+    rows: list[dict[str, Any]] = stored["results"] if stored.get("machine") == machine() else []
+    return rows
 
 
 def store(name: str, results: Any, arguments: list[str]) -> Path:

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
 
+from unbraid.bench.operations import operations
 from unbraid.errors import WeightsError
 from unbraid.networks.base import build, parameter_count
 from unbraid.zoo.catalog import cards
@@ -41,7 +41,7 @@ HEAD = """\
 _RECURRENT, _COMPUTED = 2.0, 11.8
 
 
-def operations(card: Checkpoint) -> float:
+def cost(card: Checkpoint) -> float:
     """Billions of multiply-adds for a second of audio, to three digits.
 
     Raises:
@@ -64,11 +64,8 @@ def _counted(card: Checkpoint, device: str) -> float:
         most = _RECURRENT if share > 0.1 else _COMPUTED if device == "cpu" else float("inf")
         if length > most * spec.sample_rate and not spec.fixed:
             length = spec.accepted_length(round(most * spec.sample_rate))
-        # Recurrent layers of oneDNN would not be counted; where there are few, it is the faster one.
-        fast = torch.backends.mkldnn.flags(enabled=share < 0.5)
-        with torch.no_grad(), fast, FlopCounterMode(display=False) as counter:
-            network.eval()(torch.randn(1, spec.channels, length))
-    return float(f"{counter.get_total_flops() / 2e9 / (length / spec.sample_rate):.3g}")
+        counted = operations(network.eval(), torch.randn(1, spec.channels, length))
+    return float(f"{counted / 2e9 / (length / spec.sample_rate):.3g}")
 
 
 def main(arguments: list[str]) -> None:
@@ -87,7 +84,7 @@ def main(arguments: list[str]) -> None:
             seen.setdefault(network, known[card.name])
         if network not in seen:
             try:
-                seen[network] = operations(card)
+                seen[network] = cost(card)
             except WeightsError as error:
                 print(f"{card.name}: {error}", file=sys.stderr)
                 continue

@@ -32,7 +32,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 import unbraid
-from machine import FOLDER, machine, store
+from machine import FOLDER, kept, store
 from peer_cases import CASES, Case, Ready, agreement, prepare
 from processes import cost_of
 from unbraid.audio import Audio
@@ -122,13 +122,10 @@ def ratio(pairs: Sequence[Mapping[str, Mapping[str, float]]], figure: str) -> di
     return {name: round(value, 3) for name, value in found.items()}
 
 
-def kept(row: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Rows of this machine that are stored already and are not measured again by this one."""
-    path = FOLDER / "peers.json"
-    stored = json.loads(path.read_text()) if path.exists() else {}
-    rows: list[dict[str, Any]] = stored["results"] if stored.get("machine") == machine() else []
+def others(row: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Rows that are stored already and are not measured again by this one."""
     same = ("case", "song", "threads", "options")
-    return [old for old in rows if any(old[key] != row[key] for key in same)]
+    return [old for old in kept("peers") if any(old[key] != row[key] for key in same)]
 
 
 def default_song(seconds: float | None, cache: Path) -> Path:
@@ -154,7 +151,7 @@ def main(given: argparse.Namespace) -> None:
             row = compared(name, given, Path(scratch))
         print(json.dumps({key: value for key, value in row.items() if key != "pairs"}), flush=True)
         if given.pairs >= ENOUGH:
-            rows = sorted([*kept(row), row], key=lambda one: list(CASES).index(one["case"]))
+            rows = sorted([*others(row), row], key=lambda one: list(CASES).index(one["case"]))
             store("peers", rows, ["--pairs", str(given.pairs)])
 
 

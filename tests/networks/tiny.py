@@ -415,6 +415,17 @@ ELUS = {"encoder": "elu", "decoder": "elu"}
 SPLEETER_4 = {"sources": ["vocals", "drums", "bass", "other"], **ELUS}
 SPLEETER_5 = {"sources": ["vocals", "piano", "drums", "bass", "other"], "softmax": True, **ELUS}
 
+# Arguments of demucs' own HTDemucs.
+HTDEMUCS_ARGUMENTS = {
+    "channels": 8,
+    "depth": 2,
+    "nfft": 512,
+    "bottom_channels": 16,
+    "t_layers": 2,
+    "t_heads": 2,
+    "dconv_mode": 3,
+}
+
 
 def bands(shares: list[float], strides: list[int], depths: list[int]) -> list[dict[str, Any]]:
     """The bands of an SCNet; where a stride is 1, as in the lowest band, a kernel has three bins."""

@@ -29,8 +29,8 @@ from unbraid.errors import ConfigError, ShapeError
 if TYPE_CHECKING:
     from torch import Tensor
 
-# Complex numbers of the estimates that are refined at once: bins do not depend on each other, and a megabyte
-# stays in the processor's cache from one step to the next.
+# Complex numbers of the estimates that are refined at once: bins do not depend on each other, and four
+# megabytes stay in the processor's cache from one step to the next, and are enough for all its cores.
 _PIECE = 262_144
 
 

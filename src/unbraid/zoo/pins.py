@@ -10,18 +10,17 @@ from __future__ import annotations
 
 import json
 import logging
-import os
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from unbraid.errors import MachineError
+from unbraid.io.disk import Draft
 from unbraid.zoo import cache as caches
 from unbraid.zoo.folder import sha256_of
 from unbraid.zoo.lock import locked
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from unbraid.zoo.checkpoint import Checkpoint
     from unbraid.zoo.folder import Find
@@ -129,9 +128,10 @@ def _read(cache: Path | None) -> _Pins:
 
 def _write(pins: Mapping[str, object], cache: Path | None) -> None:
     """All of it, whole or not at all."""
-    place = path(cache=cache)
-    with caches.usable(place.parent):
-        handle, name = tempfile.mkstemp(dir=place.parent, prefix=".pins-")
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(pins, file, indent=1, sort_keys=True)
-        Path(name).replace(place)
+    draft = Draft(path(cache=cache))
+    try:
+        draft.write(json.dumps(pins, indent=1, sort_keys=True).encode())
+        draft.place()
+    except BaseException:
+        draft.discard()
+        raise

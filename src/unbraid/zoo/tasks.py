@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -198,6 +199,7 @@ def sources_called(name: str) -> frozenset[str]:
     return next((alike for alike in _ALIKE if meant in alike), frozenset((meant,)))
 
 
+@functools.cache
 def all_sources() -> tuple[str, ...]:
     """All that any model makes, each once."""
     return tuple(dict.fromkeys(source for card in catalog.cards() for source in card.sources))

@@ -17,21 +17,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 import torch
 
+from networks.tiny import HTDEMUCS_ARGUMENTS
 from unbraid.zoo import catalog
 from unbraid.zoo.checkpoint import WeightFile
 from unbraid.zoo.package import fingerprint
 
-KWARGS = {
-    "sources": ["drums", "vocals"],
-    "channels": 8,
-    "depth": 2,
-    "nfft": 512,
-    "bottom_channels": 16,
-    "t_layers": 2,
-    "t_heads": 2,
-    "dconv_mode": 3,
-    "segment": Fraction(1, 2),
-}
+KWARGS = {"sources": ["drums", "vocals"], **HTDEMUCS_ARGUMENTS, "segment": Fraction(1, 2)}
 CONFIG = {
     "sources": ["drums", "vocals"],
     "channels": 8,

@@ -13,7 +13,7 @@ import pytest
 import torch
 import yaml
 
-from networks.tiny import TINY, lively
+from networks.tiny import HTDEMUCS_ARGUMENTS, TINY, lively
 from reference import published_mdx23c, published_msst
 from reference.pictures import stand_ins
 from reference.published_bandit import first, second
@@ -475,15 +475,7 @@ def test_a_mel_band_roformer_of_the_first_generation_is_known_by_its_shapes(tmp_
 def test_what_is_said_of_a_checkpoint_that_describes_itself_must_agree(tiny, tmp_path):
     path = tmp_path / "model.th"
     path.write_bytes(tiny.package)
-    said = {
-        "channels": 8,
-        "depth": 2,
-        "nfft": 512,
-        "bottom_channels": 16,
-        "t_layers": 2,
-        "t_heads": 2,
-        "dconv_mode": 3,
-    }
+    said = HTDEMUCS_ARGUMENTS
     training = {"instruments": ["drums", "vocals"], "segment": 0.5, "samplerate": 44100}
     config = tmp_path / "model.yaml"
     config.write_text(yaml.dump(file("htdemucs", training=training, htdemucs=said)))

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from networks.tiny import lively
+from networks.tiny import HTDEMUCS_ARGUMENTS, lively
 from unbraid.errors import WeightsError
 from unbraid.zoo.convert import read
 from unbraid.zoo.load import load
@@ -25,17 +25,8 @@ from unbraid.zoo.package import fingerprint, require_fit, skeleton
 from unbraid.zoo.torch_file import read_torch
 
 GOLDEN = Path(__file__).parents[2] / "golden"
-TRANSFORMER = {
-    "channels": 8,
-    "depth": 2,
-    "nfft": 512,
-    "bottom_channels": 16,
-    "t_layers": 2,
-    "t_heads": 2,
-    "dconv_mode": 3,
-}
 PUBLISHED = {
-    "htdemucs": ("demucs.htdemucs:HTDemucs", {**TRANSFORMER, "segment": Fraction(1, 2)}),
+    "htdemucs": ("demucs.htdemucs:HTDemucs", {**HTDEMUCS_ARGUMENTS, "segment": Fraction(1, 2)}),
     "hdemucs": ("demucs.hdemucs:HDemucs", {"channels": 8, "nfft": 1024, "depth": 5, "dconv_attn": 3}),
     "hdemucs, bands": ("demucs.hdemucs:HDemucs", {"channels": 8, "multi_freqs": [0.1, 0.3], "segment": 44}),
     "demucs": ("demucs.demucs:Demucs", {"channels": 8, "depth": 5, "rewrite": False}),

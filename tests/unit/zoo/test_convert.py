@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from safetensors import safe_open
 from safetensors.torch import save_file
 
+from networks.tiny import HTDEMUCS_ARGUMENTS
 from unbraid.errors import WeightsError
 from unbraid.zoo.convert import read, write
 from unbraid.zoo.keymaps.demucs_package import arguments_of
@@ -118,13 +119,7 @@ def test_a_demucs_package_keeps_its_values_and_its_configuration(form, tiny, pac
 
 KWARGS = {
     "sources": ["drums", "vocals"],
-    "channels": 8,
-    "depth": 2,
-    "nfft": 512,
-    "bottom_channels": 16,
-    "t_layers": 2,
-    "t_heads": 2,
-    "dconv_mode": 3,
+    **HTDEMUCS_ARGUMENTS,
     "segment": {"_type": "fraction", "numerator": 1, "denominator": 2},
 }
 

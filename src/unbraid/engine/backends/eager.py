@@ -11,7 +11,7 @@ from unbraid.engine.backends.base import is_out_of_memory, out_of_memory, requir
 from unbraid.engine.backends.pages import KeptPages
 from unbraid.engine.runtime import Precision, Runtime
 from unbraid.errors import UsageError
-from unbraid.split import Sparing, Split, trusted
+from unbraid.split import Split, trusted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -99,17 +99,14 @@ class EagerBackend:
         estimates: Tensor
         network, dtype = self._network, _DTYPES.get(self._runtime.precision)
         assert network is not None  # noqa: S101 - `run` has looked
-        if dtype is None:
-            if isinstance(network, Sparing):
-                sparing: Sparing = network
-                return trusted(sparing, sparing.inner, batch)
-            estimates = network(batch)
-            return estimates
         if not isinstance(network, Split):
-            with torch.autocast(self._device.type, dtype):
+            lower = torch.autocast(self._device.type, dtype) if dtype else contextlib.nullcontext()
+            with lower:
                 estimates = network(batch)
             return estimates
-        layers = network
+        layers: Split = network
+        if dtype is None:
+            return trusted(layers, layers.inner, batch)
 
         def inner(*features: Tensor, **choice: int) -> tuple[Tensor, ...]:
             with torch.autocast(self._device.type, dtype):

@@ -24,22 +24,19 @@ from torch import nn
 from unbraid.split import as_graph
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from torch import Tensor
 
 
 class Raising1d(nn.ConvTranspose1d):
-    """PyTorch's `ConvTranspose1d` faster where the kernel is a multiple of the stride."""
+    """PyTorch's `ConvTranspose1d`, faster where the kernel is a multiple of the stride."""
 
     def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
         """From `(B, C, T)` to `(B, D, (T − 1) · stride + kernel − 2 · padding)`."""
-        stride, (taps, left) = self.stride[0], divmod(self.kernel_size[0], self.stride[0])
-        if left or output_size is not None or not _pays(x):
+        if output_size is not None or not _pays(self, x):
             return super().forward(x, output_size)
-        places = F.conv1d(
-            x, *_by_place(self, taps, stride), padding=taps - 1
-        )  # (B, D · stride, T + taps − 1)
-        raised = torch.unflatten(places, 1, (-1, stride)).mT.flatten(2)
-        return _without(raised, int(self.padding[0]))
+        return _raised(self, x, F.conv1d)
 
 
 class Raising2d(nn.ConvTranspose2d):
@@ -47,27 +44,24 @@ class Raising2d(nn.ConvTranspose2d):
 
     def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
         """From `(B, C, F, N)` to `(B, D, (F − 1) · stride + kernel − 2 · padding, N)`."""
-        stride, (taps, left) = self.stride[0], divmod(self.kernel_size[0], self.stride[0])
-        if left or output_size is not None or not _pays(x):
+        if output_size is not None or not _pays(self, x):
             return super().forward(x, output_size)
-        places = F.conv2d(x, *_by_place(self, taps, stride), padding=(taps - 1, 0))
-        raised = torch.unflatten(places, 1, (-1, stride)).transpose(2, 3).flatten(2, 3)
-        return _without(raised, int(self.padding[0]))
+        return _raised(self, x, F.conv2d)
 
 
-def _pays(x: Tensor) -> bool:
-    return x.device.type == "cpu" and not as_graph()
+def _pays(layer: nn.ConvTranspose1d | nn.ConvTranspose2d, x: Tensor) -> bool:
+    return layer.kernel_size[0] % layer.stride[0] == 0 and x.device.type == "cpu" and not as_graph()
 
 
-def _by_place(
-    layer: nn.ConvTranspose1d | nn.ConvTranspose2d, taps: int, stride: int
-) -> tuple[Tensor, Tensor | None]:
-    """Weight `(D · stride, C, taps, …)` and bias of the ordinary convolution that makes all places."""
+def _raised(
+    layer: nn.ConvTranspose1d | nn.ConvTranspose2d, x: Tensor, convolution: Callable[..., Tensor]
+) -> Tensor:
+    """What a layer makes of signals `(B, C, T, …)`, by an ordinary convolution that makes all places."""
+    stride, margin = layer.stride[0], int(layer.padding[0])
+    taps = layer.kernel_size[0] // stride
     weight = torch.unflatten(layer.weight, 2, (taps, stride)).flip(2)  # (C, D, taps, stride, …)
+    weight = weight.movedim((1, 3, 0, 2), (0, 1, 2, 3)).flatten(0, 1)  # (D · stride, C, taps, …)
     bias = None if layer.bias is None else layer.bias.repeat_interleave(stride)
-    return weight.movedim((1, 3, 0, 2), (0, 1, 2, 3)).flatten(0, 1), bias
-
-
-def _without(raised: Tensor, margin: int) -> Tensor:
-    """All but so many of the third axis at both ends."""
+    places = convolution(x, weight, bias, padding=(taps - 1, *[0] * (x.ndim - 3)))
+    raised = torch.unflatten(places, 1, (-1, stride)).transpose(2, 3).flatten(2, 3)
     return raised.narrow(2, margin, raised.shape[2] - 2 * margin)

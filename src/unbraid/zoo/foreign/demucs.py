@@ -14,6 +14,7 @@ from unbraid.zoo.foreign.sections import (
     RATE,
     instruments_of,
     known_section,
+    require,
     section,
     spelt,
     unnamed,
@@ -27,10 +28,10 @@ if TYPE_CHECKING:
 
     from unbraid.zoo.keymaps.arguments import Arguments
 
+# By what a file calls them, which is what we do.
 CLASSES: Mapping[str, Arguments] = {
-    "demucs": demucs_v3.ARGUMENTS,
-    "hdemucs": hdemucs_package.ARGUMENTS,
-    "htdemucs": htdemucs_package.ARGUMENTS,
+    known.architecture: known
+    for known in (demucs_v3.ARGUMENTS, hdemucs_package.ARGUMENTS, htdemucs_package.ARGUMENTS)
 }
 # What every segment is padded to there; so whether the network does it, too, makes no difference.
 _IDLE = frozenset({"use_train_segment"})
@@ -56,9 +57,7 @@ def config_of(yaml: Mapping[str, Any]) -> dict[str, Any]:
     arguments, training = CLASSES[name], section(yaml, "training")
     known = {*arguments.fields, *arguments.fixed, *arguments.idle, *_IDLE, *_EMBODIED}
     given = known_section(yaml, name, known)
-    for key, value in _EMBODIED.items():
-        if given.get(key, value) != value:
-            raise ConfigError(f"the file asks for {key} = {given[key]!s:.40}; this network has {value}")
+    require(given, _EMBODIED)
     said = {key: value for key, value in given.items() if key not in {*_IDLE, *_EMBODIED}}
     try:
         ours = arguments.configuration(
