@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from unbraid._version import __version__
+from unbraid.engine.backends.base import made_by
 from unbraid.engine.backends.choose import backend, candidates
 from unbraid.engine.memory import begin_peak, peak_bytes
 from unbraid.engine.runtime import Engine, Precision, Runtime
@@ -243,7 +243,7 @@ def _remembered(known: Mapping[str, Any], found: Sequence[Runtime]) -> list[Tria
 def _key(identity: str, length: int, found: Sequence[Runtime]) -> str:
     """Changes with all that an answer depends on."""
     machine = [platform.machine(), processor(), str(os.cpu_count())]
-    versions = [__version__, torch.__version__]
+    versions = [made_by(), torch.__version__]
     asked = [f"{r.device} {r.engine.value} {r.precision.value} {r.threads} {r.keep_pages}" for r in found]
     text = "\n".join([identity, str(length), *machine, *versions, *asked])
     return hashlib.sha256(text.encode()).hexdigest()[:16]

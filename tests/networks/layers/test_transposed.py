@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
-
 import pytest
 import torch
 from torch import nn
@@ -42,12 +40,3 @@ def test_gradients_are_those_of_pytorch():
         layer(x).square().sum().backward()
     torch.testing.assert_close(ours.weight.grad, theirs.weight.grad)
     torch.testing.assert_close(ours.bias.grad, theirs.bias.grad)
-
-
-def test_what_the_layer_is_recorded_as_is_one_transposed_convolution():
-    layer = Raising1d(3, 5, 8, 4, 2).eval()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # of the tracer
-        graph = torch.jit.trace(layer, torch.randn(1, 3, 9)).graph
-    assert "_convolution" in str(graph)
-    assert "unflatten" not in str(graph)

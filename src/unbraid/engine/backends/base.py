@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import functools
+import hashlib
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import torch
 
+from unbraid._version import __version__
 from unbraid.errors import MachineError, ModelError
 
 if TYPE_CHECKING:
@@ -61,3 +65,13 @@ def is_out_of_memory(error: BaseException) -> bool:
 def first_line(error: BaseException) -> str:
     """What an error says in its first line; runtimes add pages of their own."""
     return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+@functools.cache
+def made_by() -> str:
+    """Changes with the code of the networks: what another made or measured is not taken for its own."""
+    networks = Path(__file__).parents[2] / "networks"
+    digest = hashlib.sha256()
+    for path in sorted(networks.rglob("*.py")):
+        digest.update(path.read_bytes())
+    return f"{__version__} {digest.hexdigest()}"

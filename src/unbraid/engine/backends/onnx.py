@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from unbraid._version import __version__
-from unbraid.engine.backends.base import first_line
+from unbraid.engine.backends.base import first_line, made_by
 from unbraid.engine.runtime import Precision
 from unbraid.errors import MachineError, UsageError
 
@@ -118,8 +117,8 @@ class OnnxMaker:
         """The graph's bytes, or the path where it lies."""
         if self._folder is None:
             return self._made(layers, example)
-        made_by = f"{__version__}\n{_package().__version__}\n{torch.__version__}"
-        text = f"{name}\n{self._precision.value}\n{made_by}"
+        versions = f"{made_by()}\n{_package().__version__}\n{torch.__version__}"
+        text = f"{name}\n{self._precision.value}\n{versions}"
         kept = self._folder / f"{hashlib.sha256(text.encode()).hexdigest()[:32]}.onnx"
         if not kept.is_file():
             self._folder.mkdir(parents=True, exist_ok=True)

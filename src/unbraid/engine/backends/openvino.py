@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from unbraid._version import __version__
-from unbraid.engine.backends.base import first_line
+from unbraid.engine.backends.base import first_line, made_by
 from unbraid.engine.runtime import Precision
 from unbraid.errors import MachineError, UsageError
 
@@ -100,13 +99,13 @@ class OpenVinoMaker:
 
     def _key(self, name: str) -> str:
         """Changes with whatever a compiled graph depends on."""
-        made_by = [
-            __version__,
+        versions = [
+            made_by(),
             _package().__version__,
             torch.__version__,
             self._core.get_property("CPU", "FULL_DEVICE_NAME"),
         ]
-        text = "\n".join([name, *made_by, *(f"{key}={value}" for key, value in self._settings.items())])
+        text = "\n".join([name, *versions, *(f"{key}={value}" for key, value in self._settings.items())])
         return hashlib.sha256(text.encode()).hexdigest()[:32]
 
     def _remembered(self, kept: Path | None) -> Any | None:

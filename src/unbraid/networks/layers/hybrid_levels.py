@@ -107,8 +107,8 @@ class Encoder(Down):
         return self._refined(x)
 
     def _refined(self, x: Tensor) -> Tensor:
-        x = _with_residual(self.dconv, F.gelu(self.norm1(x)), self.level)
-        return F.glu(self.norm2(self.rewrite(x)), dim=1)
+        x = F.gelu(self.norm1(x))
+        return _gated(self.rewrite, self.norm2, x if self.dconv is None else self.dconv(x))
 
 
 class Up(nn.Module):
@@ -160,26 +160,31 @@ class Decoder(Up):
 
     def gathered(self, x: Tensor, skip: Tensor) -> Tensor:
         """What came from below and the encoder's features as one, before the transposed convolution."""
-        x = F.glu(self.norm1(self.rewrite(x + skip)), dim=1)
-        if self.level.spectral and self.dconv is not None:
-            return few_bins_at_a_time(lambda part: _with_residual(self.dconv, part, self.level), x)
-        return _with_residual(self.dconv, x, self.level)
+        x = _gated(self.rewrite, self.norm1, x + skip)
+        if self.dconv is None:
+            return x
+        out: Tensor = few_bins_at_a_time(self.dconv, x) if self.level.spectral else self.dconv(x)
+        return out
 
     def forward(self, x: Tensor, skip: Tensor, length: int) -> Tensor:
         """Features of the level above; the last axis cut to `length`."""
         return self.raised(self.gathered(x, skip), length)
 
 
-def _with_residual(branch: nn.Module | None, x: Tensor, level: Level) -> Tensor:
-    """Features through a level's residual branch, if it has one; on a spectrogram each bin on its own."""
-    if branch is None:
-        return x
-    if not level.spectral:
-        out: Tensor = branch(x)
-        return out
-    batch, channels, bins, frames = x.shape
-    rows: Tensor = branch(x.transpose(1, 2).flatten(0, 1))  # (B·F, C, N)
-    return rows.view(batch, bins, channels, frames).transpose(1, 2)
+def _gated(convolution: nn.Module, norm: nn.Module, x: Tensor) -> Tensor:
+    """Half of the channels of a convolution, as far as the other half opens their gates.
+
+    In a graph the halves are convolutions of their own, where no norm sees both: so nothing has to be cut.
+    """
+    if not as_graph() or not isinstance(norm, nn.Identity):
+        return F.glu(norm(convolution(x)), dim=1)
+    weight, bias = convolution.get_parameter("weight"), convolution.get_parameter("bias")
+    function: Callable[..., Tensor] = F.conv2d if isinstance(convolution, nn.Conv2d) else F.conv1d
+    value, gate = (
+        function(x, part, added, padding=convolution.padding)
+        for part, added in zip(weight.chunk(2), bias.chunk(2), strict=True)
+    )
+    return value * gate.sigmoid()
 
 
 def few_bins_at_a_time(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:

@@ -1,6 +1,6 @@
 """Norms and learned scales.
 
-B batch · C channel · N token
+B batch · C channel · T time · R row · N token
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ class LayerScale(nn.Module):
     Args:
         channels: How many gains.
         init: What each begins with.
-        channels_last: Whether channels are the last axis, as for tokens `(B, N, C)`, or the one before
-            it, as for signals `(B, C, T)`.
+        channels_last: Whether channels are the last axis, as for tokens `(B, N, C)`, or the second,
+            as for signals `(B, C, T)`.
 
     Source: Touvron et al., "Going deeper with image transformers", ICCV 2021.
     """
@@ -41,8 +41,7 @@ class LayerScale(nn.Module):
 
     def forward(self, x: Tensor, branch: Tensor) -> Tensor:
         """`x` plus the scaled `branch`, both of one shape."""
-        scale = self.scale if self.channels_last else self.scale[:, None]
-        return torch.addcmul(x, branch, scale)
+        return torch.addcmul(x, branch, self.scale if self.channels_last else beside(self.scale, x))
 
 
 class TokenNorm(nn.Module):
@@ -64,7 +63,7 @@ class TokenNorm(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Tokens `(B, N, C)`, normalised over N and C together."""
-        variance, mean = variance_and_mean(tokens)
+        variance, mean = variance_and_mean(tokens, channels=2)
         gain = self.weight * (variance + self.eps).rsqrt()  # (B, 1, C)
         return torch.addcmul(self.bias - mean * gain, tokens, gain)
 
@@ -80,30 +79,44 @@ class SignalNorm(nn.GroupNorm):
         super().__init__(1, channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Signals, same shape."""
+        """Signals `(B, C, T)`, or in a graph each row of `(B, C, R, T)` on its own; same shape."""
         if not as_graph():
             return super().forward(x)
         variance, mean = variance_and_mean(x)
-        gain = self.weight[:, None] * (variance + self.eps).rsqrt()  # (B, C, 1)
-        return x * gain + (self.bias[:, None] - mean * gain)
+        gain = beside(self.weight, x) * (variance + self.eps).rsqrt()
+        return x * gain + (beside(self.bias, x) - mean * gain)
 
 
-def variance_and_mean(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Of each item of `(B, N, M)`, over both axes, `(B, 1, 1)` each.
+def beside(channels: Tensor, x: Tensor) -> Tensor:
+    """A value for each channel `(C,)`, to be taken with signals `(B, C, T)` or rows `(B, C, R, T)`."""
+    return channels.view(-1, *[1] * (x.ndim - 2))
+
+
+def variance_and_mean(x: Tensor, channels: int = 1) -> tuple[Tensor, Tensor]:
+    """Of each item of `(B, C, T)` or `(B, N, C)`, or each row of `(B, C, R, T)`, over channels and time.
 
     PyTorch adds millions of values up in a tree. Runtimes of graphs add one by one, and lose three digits:
-    for them there is a mean of means, over pieces of a few hundred values.
+    for them there is a mean of means, over channels and then over pieces of a few hundred values.
+
+    Args:
+        x: Of which; rows in a graph only.
+        channels: Their axis.
+
+    Returns:
+        `(B, 1, 1)` each, of rows `(B, 1, R, 1)`.
     """
     if not as_graph():
         return torch.var_mean(x, dim=(1, 2), correction=0, keepdim=True)
-    mean = _mean(x)
-    return _mean((x - mean).square()), mean
+    mean = mean_of_means(x, channels)
+    return mean_of_means((x - mean).square(), channels), mean
 
 
-def _mean(x: Tensor) -> Tensor:
-    count = x.shape[2]
+def mean_of_means(x: Tensor, channels: int = 1) -> Tensor:
+    """The mean of `variance_and_mean`, for graphs."""
+    along = x.mean(channels)  # (B, T), or (B, R, T)
+    count = along.shape[-1]
     piece = next((size for size in range(min(count, _PIECE), 0, -1) if count % size == 0), 1)
-    return x.view(x.shape[0], x.shape[1], -1, piece).mean(3).mean(2).mean(1)[:, None, None]
+    return torch.unflatten(along, -1, (-1, piece)).mean(-1).mean(-1)[:, None][..., None]
 
 
 class RMSNorm(nn.Module):

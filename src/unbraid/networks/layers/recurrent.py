@@ -11,6 +11,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from unbraid.networks.layers.pieces import half_overlapping
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -64,7 +66,7 @@ class BLSTM(nn.Module):
             return self._read(x)
         stride, edge = width // 2, width // 4
         count = -(-length // stride)
-        pieces = F.pad(x, (0, (count + 1) * stride - length)).unfold(-1, width, stride)  # (B, C, K, W)
+        pieces = half_overlapping(F.pad(x, (0, (count + 1) * stride - length)), width)  # (B, C, K, W)
         rows = self._read(pieces.transpose(1, 2).reshape(-1, channels, width))
         read = rows.view(batch, count, channels, width).transpose(1, 2)  # (B, C, K, W)
         middle = read[..., edge:-edge].flatten(2)
