@@ -17,6 +17,7 @@ from unbraid.engine.runtime import Engine, Precision, Runtime, engine_of, precis
 from unbraid.errors import MachineError, ModelError, UsageError
 from unbraid.networks import ARCHITECTURES
 from unbraid.networks.base import build
+from unbraid.networks.layers import dconv
 from unbraid.spec import ModelSpec
 
 EXACT_DB = 90  # what "exact" promises
@@ -84,6 +85,15 @@ def test_every_network_gives_its_exact_answer_as_a_graph(architecture, engine):
     expected = EagerBackend(network, network.spec, Runtime("cpu")).run(mixture)
     runner = backend(loaded(network), Runtime("cpu", engine=engine))
     assert snr_db(expected, runner.run(mixture)) > EXACT_DB
+
+
+@pytest.mark.parametrize("engine", [Engine.OPENVINO, Engine.ONNX])
+def test_a_recurrence_in_pieces_gives_its_exact_answer_as_a_graph(monkeypatch, engine):
+    monkeypatch.setattr(dconv, "_MAX_STEPS", 4)
+    network = tiny("hdemucs")
+    mixture = 0.1 * noise(network.spec.segment)[None]
+    expected = EagerBackend(network, network.spec, Runtime("cpu")).run(mixture)
+    assert snr_db(expected, backend(loaded(network), Runtime("cpu", engine=engine)).run(mixture)) > EXACT_DB
 
 
 @pytest.mark.parametrize(("architecture", "engine"), sorted(UNREADABLE))

@@ -12,12 +12,14 @@ import torch
 from torch import nn
 
 from unbraid.errors import ConfigError
+from unbraid.split import as_graph
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 _ITSELF = -100.0  # score of a step with itself: no weight beside any neighbour, all of it where alone
 _SCORES = 2**18  # held at once; four times as many were slower by a third, all at once four times slower
+_PARTS = 8  # of the queries in a graph, where each takes time to make
 
 
 class LocalAttention(nn.Module):
@@ -77,7 +79,7 @@ class LocalAttention(nn.Module):
     def _gathered(self, query: Tensor, key: Tensor, content: Tensor, slope: Tensor) -> Tensor:
         """What each query gathers, `(B·H, T, D)`."""
         rows, steps, width = query.shape
-        at_once = max(1, _SCORES // max(1, rows * steps))
+        at_once = max(1, _SCORES // max(1, rows * steps), -(-steps // _PARTS) if as_graph() else 0)
         place = torch.arange(steps, device=query.device)
         parts = []
         for start in range(0, steps, at_once):
