@@ -353,6 +353,7 @@ class ConvTasNet(nn.Module):
     def inner(self, signal: Tensor) -> tuple[Tensor]:
         """Estimates `(B, S, C, T)` of as many samples as whole frames have."""
         config = self.config
+        # By `unfold`, which OpenVINO's reader refuses: as one graph this network took 17 GB there.
         frames = signal.unfold(-1, config.filter_length, config.stride)  # (B, C, N, L)
         # A piece is never shorter than the furthest tap reaches, so that it needs only its two neighbours.
         size = max(_PIECE, 2 ** (config.blocks - 1) * (config.kernel_size // 2))

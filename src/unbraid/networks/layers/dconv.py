@@ -79,15 +79,16 @@ class DConv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Signals `(B, C, T)`, or rows `(B, C, R, T)` that do not know each other; same shape out."""
+        rows = x if x.ndim > _SIGNAL else x[:, :, None]
         if as_graph() and not self.reads:
-            rows = x if x.ndim > _SIGNAL else x[:, :, None]
             for layer in self.layers:
                 rows = cast("_DilatedLayer", layer).of_rows(rows)
-            return rows.reshape(x.shape)
-        y = x if x.ndim == _SIGNAL else x.transpose(1, 2).flatten(0, 1)  # (B·R, C, T)
-        for layer in self.layers:
-            y = layer(y)
-        return y if x.ndim == _SIGNAL else y.view(len(x), -1, *y.shape[1:]).transpose(1, 2)
+        else:
+            signals = rows.transpose(1, 2).flatten(0, 1)  # (B·R, C, T)
+            for layer in self.layers:
+                signals = layer(signals)
+            rows = signals.view(len(x), -1, *signals.shape[1:]).transpose(1, 2)
+        return rows.reshape(x.shape)
 
 
 class _DilatedLayer(nn.Sequential):
