@@ -28,6 +28,7 @@ from unbraid.dsp.oversample import downsample, upsample
 from unbraid.errors import ConfigError
 from unbraid.networks.layers.dconv import DConv, rescale_convolutions
 from unbraid.networks.layers.recurrent import BLSTM
+from unbraid.networks.layers.strided import Strided1d
 from unbraid.networks.layers.transposed import Raising1d
 from unbraid.networks.mixture import require_mixture
 from unbraid.networks.ranges import out_of_range
@@ -199,7 +200,7 @@ def _encoder(config: Config, level: int) -> nn.Sequential:
     """One level down: strided convolution, residual branch, gated 1×1 convolution."""
     source, target = config.widths[level : level + 2]
     layers = [
-        nn.Conv1d(source, target, config.kernel_size, config.stride),
+        Strided1d(source, target, config.kernel_size, config.stride),
         _norm(config, level, target),
         _activation(config),
     ]

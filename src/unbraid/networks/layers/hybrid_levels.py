@@ -20,6 +20,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from unbraid.networks.layers.strided import Strided1d, Strided2d
 from unbraid.networks.layers.transposed import Raising1d, Raising2d
 from unbraid.split import as_graph
 
@@ -73,9 +74,9 @@ class Down(nn.Module):
         kernel, stride, margin = level.kernel, level.stride, level.margin
         self.conv: nn.Module
         if level.spectral:
-            self.conv = nn.Conv2d(source, target, (kernel, 1), (stride, 1), (margin, 0))
+            self.conv = Strided2d(source, target, (kernel, 1), (stride, 1), (margin, 0))
         else:
-            self.conv = nn.Conv1d(source, target, kernel, stride, margin)
+            self.conv = Strided1d(source, target, kernel, stride, margin)
 
     def forward(self, x: Tensor) -> Tensor:
         """Features with F, or T rounded up to the next multiple, divided by the stride."""
