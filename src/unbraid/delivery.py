@@ -1,7 +1,8 @@
 """Delivery: stems into files, all of them whole or none at all.
 
-Float stems are written as they come. Integer and lossy stems are kept aside as floats until the end of the
-track, because only then is it known whether one of them would clip: then all get one common gain.
+Stems are written as they come, beside the networks. Whether an integer or lossy stem clips is known at the
+end of the track only, and then all get one common gain: so these are kept aside as floats, too, and from the
+first sample that would clip on nothing is written until the gain is known.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import os
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from unbraid.io.formats import OutputFormat
     from unbraid.io.source import Source
 
+_BLOCK = 65536  # samples that are rounded and encoded at once
 _LOSSY_BITS = 16  # lossy formats are decoded to 16 bits by most players; their peaks are kept within that
 
 
@@ -141,16 +144,17 @@ class Delivery:
         self._require_room(_nearest_folder(next(iter(self._paths.values()))))
         self._mixture_energy = 0.0
         self._residual_energy = 0.0
-        self._peaks = torch.zeros(len(self._paths), dtype=torch.float64)
+        self._estimated = torch.zeros(len(self._paths), dtype=torch.float64)  # peaks before any gain
+        self._peaks = self._estimated.clone()  # as written
         self._placed: list[Path] = []
         self._spool: Spool | None = None
         self._writers: list[Writer] = []
+        self._write_anew = partial(_writer, source=source, length=length, format=format)
         self._threads = ThreadPoolExecutor(min(len(self._paths), os.cpu_count() or 1), "encode")
         try:
-            for path in self._paths.values():
-                self._writers.append(_writer(path, source, length, format))
+            self._open()
             if self._integer_bits:
-                self._spool = Spool(path.parent)
+                self._spool = Spool(next(iter(self._paths.values())).parent)
         except BaseException:
             self._abort()
             raise
@@ -169,7 +173,7 @@ class Delivery:
         """Take the next samples of every stem.
 
         Args:
-            stems: `(stems, channels, n)` in float32.
+            stems: `(stems, channels, n)` in float32, `n > 0`.
             mixture: `(channels, n)`.
             residual: Mixture minus the sum of all estimates, `(channels, n)`, float64; None where not all
                 sources were estimated.
@@ -177,17 +181,20 @@ class Delivery:
         # Without a residual the mixture's energy stays 0, and so the ratio of both unknown.
         if residual is not None:
             self._mixture_energy += mixture.double().square().sum().item()
-        if stems.shape[-1]:
-            self._peaks = torch.maximum(self._peaks, stems.abs().amax((1, 2)).double())
+        before = self._gain()
+        self._estimated = torch.maximum(self._estimated, stems.abs().amax((1, 2)).double())
+        left = torch.zeros_like(mixture) if residual is None else residual.float()
+        kept = torch.cat([stems.flatten(0, 1), left])
         if self._spool:
-            left = torch.zeros_like(mixture) if residual is None else residual.float()
-            self._spool.append(torch.cat([stems.flatten(0, 1), left]))
-        else:
-            self._residual_energy += 0 if residual is None else residual.square().sum().item()
-            self._write(stems)
+            self._spool.append(kept)
+        if self._gain() == 1:
+            for block in kept.split(_BLOCK, -1):
+                self._write(self._rounded(block, 1.0))
+        elif before == 1:
+            self._withdraw()
 
     def finish(self, advance: Callable[[int], None]) -> Levels:
-        """Write what was kept aside and move every stem into place.
+        """Write what waits for its gain and move every stem into place.
 
         Args:
             advance: Told how many samples have been written.
@@ -195,11 +202,13 @@ class Delivery:
         Returns:
             Gain, residual and peaks of what was written.
         """
-        gain = linked_gain(self._peaks.max().item(), self._integer_bits) if self._integer_bits else 1.0
-        if self._spool:
-            self._peaks.zero_()
+        gain = self._gain()
+        if gain == 1:
+            advance(self._length)
+        elif self._spool:
+            self._open()
             with Behind(self._write) as write:
-                for kept in self._spool.blocks():
+                for kept in self._spool.blocks(_BLOCK):
                     write(self._rounded(kept, gain))
                     advance(kept.shape[-1])
         for writer in self._writers:
@@ -221,8 +230,24 @@ class Delivery:
             draft.discard()
             raise
 
+    def _gain(self) -> float:
+        """The one gain of all stems, as far as they are known."""
+        return linked_gain(self._estimated.max().item(), self._integer_bits) if self._integer_bits else 1.0
+
+    def _open(self) -> None:
+        for path in self._paths.values():
+            self._writers.append(self._write_anew(path))
+
+    def _withdraw(self) -> None:
+        """Take back what was written before a stem was known to clip."""
+        for writer in reversed(self._writers):  # the first made the folders and can remove them once empty
+            writer.abort()
+        self._writers.clear()
+        self._residual_energy = 0.0
+        self._peaks.zero_()
+
     def _rounded(self, kept: Tensor, gain: float) -> Tensor:
-        """One block of what was kept aside, `(stems, channels, n)`, with its gain and rounded as written."""
+        """Stems and residual of one block, with their gain: the stems `(stems, channels, n)` as written."""
         count = len(self._paths) * self._channels
         wanted = kept[:count].double().reshape(len(self._paths), self._channels, kept.shape[-1]) * gain
         written = wanted
@@ -242,8 +267,7 @@ class Delivery:
     def _abort(self) -> None:
         for path in self._placed:
             path.unlink(missing_ok=True)
-        for writer in reversed(self._writers):  # the first made the folders and can remove them once empty
-            writer.abort()
+        self._withdraw()
         if self._spool:
             self._spool.close()
 

@@ -298,7 +298,8 @@ class Separator:
         with Delivery(there.stems, source, length=length, format=format, together=self._exact) as delivery:
             with Behind(delivery.push) as push:
                 for piece in passes:
-                    push(piece.stems, piece.mixture, piece.residual)
+                    if piece.stems.shape[-1]:  # else the networks would wait for those before it to be written
+                        push(piece.stems, piece.mixture, piece.residual)
             levels = delivery.finish(passes.reporter(Stage.FINISH, length).advance)
             files = {stem: os.path.relpath(path, there.sidecar.parent) for stem, path in there.stems.items()}
             delivery.write_sidecar(there.sidecar, self._record(source, length, files, format, levels))

@@ -349,45 +349,49 @@ class Spleeter(nn.Module):
         return self._estimates(inner, mixture, edge=0 if self.config.wiener_iters else self.spec.context)
 
     def _estimates(self, inner: Inner, mixture: Tensor, *, edge: int) -> Tensor:
-        config, length = self.config, mixture.shape[-1]
-        require_mixture(mixture, "Spleeter", config.audio_channels)
+        hop, n_fft = self.config.hop_length, self.config.n_fft
+        require_mixture(mixture, "Spleeter", self.config.audio_channels)
+        first, last, looked = self._frames(edge, mixture.shape[-1])
         # Half precision is for the U-Nets' layers; spectra and masks need more.
-        spectrum = self._spectrum(mixture.to(torch.promote_types(mixture.dtype, torch.float32)))
-        heard = spectrum[..., : config.bins].abs()
-        first, behind = self._looks(edge, length)
-        heard[..., :first, :] = heard[..., behind:, :] = 0  # the U-Nets are not asked about silence
-        magnitudes = self.magnitudes(heard, inner)
-        separated = self._filtered if config.wiener_iters else self._masked
+        precise = mixture.to(torch.promote_types(mixture.dtype, torch.float32))
+        spectrum = self._spectrum(precise, first, looked)
+        magnitudes = self.magnitudes(spectrum[..., : self.config.bins].abs(), inner)
+        separated = self._filtered if self.config.wiener_iters else self._masked
+        estimates = mixture.new_zeros(len(mixture), len(self.stems), *mixture.shape[1:])
+        heard = estimates[..., first * hop : (last - 1) * hop]
         # One by one: spectra of all sources at once would be the most memory there is.
-        signals = [
-            self.stft.inverse(estimate.mT, config.n_fft + length)[..., config.n_fft :]
-            for estimate in separated(magnitudes, spectrum)
-        ]
-        return torch.stack(signals, dim=1).to(mixture.dtype)
+        for source, spectra in enumerate(
+            separated(magnitudes[..., : last - first, :], spectrum[..., : last - first, :])
+        ):
+            heard[:, source] = self.stft.inverse(spectra.mT, n_fft + heard.shape[-1])[..., n_fft:]
+        return estimates
 
-    def _looks(self, edge: int, length: int) -> tuple[int, int]:
-        """First and last-plus-one frame of the looks that reach all samples but so many at each edge.
+    def _frames(self, edge: int, length: int) -> tuple[int, int, int]:
+        """Frames that reach all samples but so many at each edge, from the first of a look on.
 
         Frame n reaches samples from n · hop − n_fft to n · hop.
+
+        Returns:
+            The first, the last plus one, and the last plus one that is looked at with them.
         """
         n_fft, hop, frames = self.config.n_fft, self.config.hop_length, self.config.frames
-        first = edge // hop + 1 if edge else 0
-        last = -(-(length - edge + n_fft) // hop) - 1
-        return first // frames * frames, (last // frames + 1) * frames
+        first = (edge // hop + 1) // frames * frames if edge else 0
+        last = -(-(length - edge + n_fft) // hop)
+        return first, last, min(-(-last // frames) * frames, -(-(length + n_fft) // hop))
 
-    def _spectrum(self, mixture: Tensor) -> Tensor:
-        """Complex, `(B, C, N, F)`, of a frame of silence and then the mixture, to the frame of its last hop.
+    def _spectrum(self, mixture: Tensor, first: int, last: int) -> Tensor:
+        """Complex, `(B, C, N, F)`: some frames of a frame of silence and then the mixture.
 
-        Frames are not centred, and the last one is full, with zeros if need be::
+        Frames are not centred, and the last of all is full, with zeros if need be::
 
         |  silence  |  mixture        |  zeros |
         [  frame 0  ]
            [  frame 1  ]            [ last frame ]
         """
         n_fft, hop = self.config.n_fft, self.config.hop_length
-        frames = -(-(n_fft + mixture.shape[-1]) // hop)
-        behind = (frames - 1) * hop - mixture.shape[-1]
-        return self.stft(F.pad(mixture, (n_fft, behind))).mT
+        left, right = first * hop - n_fft, (last - 1) * hop
+        heard = mixture[..., max(0, left) : max(0, right)]
+        return self.stft(F.pad(heard, (max(0, -left), max(0, right - mixture.shape[-1])))).mT
 
     def magnitudes(self, mixture: Tensor, inner: Inner | None = None) -> Tensor:
         """Magnitudes of the sources, as the U-Nets hear them: the network without its transforms.
@@ -401,11 +405,11 @@ class Spleeter(nn.Module):
         """
         frames, count = self.config.frames, mixture.shape[-2]
         padded = F.pad(mixture, (0, 0, 0, -count % frames))
-        shares = torch.cat(
-            [self._shares(inner or self.inner, piece) for piece in torch.split(padded, frames, dim=-2)],
-            dim=-2,
-        )
-        return shares[..., :count, :] * mixture.unsqueeze(1)
+        heard = [
+            self._shares(inner or self.inner, piece) * piece.unsqueeze(1)
+            for piece in torch.split(padded, frames, dim=-2)
+        ]
+        return torch.cat(heard, dim=-2)[..., :count, :]
 
     def _shares(self, inner: Inner, piece: Tensor) -> Tensor:
         """What part of each bin a source has, `(B, S, C, frames, F)`, in a piece `(B, C, frames, F)`."""
