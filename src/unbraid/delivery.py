@@ -188,7 +188,7 @@ class Delivery:
         if self._spool:
             self._spool.append(kept)
         if self._gain() == 1:
-            for block in kept.split(_BLOCK, -1):
+            for block in torch.split(kept, _BLOCK, -1):
                 self._write(self._rounded(block, 1.0))
         elif before == 1:
             self._withdraw()

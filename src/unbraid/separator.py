@@ -298,7 +298,9 @@ class Separator:
         with Delivery(there.stems, source, length=length, format=format, together=self._exact) as delivery:
             with Behind(delivery.push) as push:
                 for piece in passes:
-                    if piece.stems.shape[-1]:  # else the networks would wait for those before it to be written
+                    if piece.stems.shape[
+                        -1
+                    ]:  # else the networks would wait for those before it to be written
                         push(piece.stems, piece.mixture, piece.residual)
             levels = delivery.finish(passes.reporter(Stage.FINISH, length).advance)
             files = {stem: os.path.relpath(path, there.sidecar.parent) for stem, path in there.stems.items()}

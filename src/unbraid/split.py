@@ -45,6 +45,19 @@ class Sparing(Split, Protocol):
         """As `around`, but the first and the last `spec.context` samples may be anything."""
 
 
+@runtime_checkable
+class Branched(Split, Protocol):
+    """A network whose layers are branches that know nothing of each other, and may run at the same time.
+
+    `inner(..., branch=i)` gives what branch i makes of the features, `inner(...)` what all of them do, one
+    behind the other.
+    """
+
+    @property
+    def branches(self) -> int:
+        """How many there are."""
+
+
 def trusted(network: Split, inner: Inner, mixture: Tensor) -> Tensor:
     """Estimates whose first and last `spec.context` samples nobody will look at."""
     return network.spared(inner, mixture) if isinstance(network, Sparing) else network.around(inner, mixture)

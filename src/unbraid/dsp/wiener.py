@@ -27,6 +27,8 @@ import torch
 from unbraid.errors import ConfigError, ShapeError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from torch import Tensor
 
 # Complex numbers of the estimates that are refined at once: bins do not depend on each other, and four
@@ -102,49 +104,48 @@ class WienerFilter:
                 "must be (..., sources, channels, bins, frames) and (..., channels, bins, frames)"
             )
         if not self.iterations or not mixture.numel():
-            return self._first(magnitudes, mixture)
-        frames = self.window or mixture.shape[-1]
-        windows = zip(torch.split(magnitudes, frames, -1), torch.split(mixture, frames, -1), strict=True)
-        return torch.cat([self._window(*window) for window in windows], -1)
+            return self._first(magnitudes.movedim(-2, -4), mixture.movedim(-2, -3)).movedim(-4, -2)
+        *leading, sources, channels, bins, frames = magnitudes.shape
+        sources += self.residual
+        estimates = mixture.new_empty(*leading, sources, channels, frames, bins).mT  # as they are inverted
+        for window in _pieces(frames, self.window or frames):
+            loudest = mixture[..., window].abs().amax((-3, -2, -1), keepdim=True)
+            scale = (loudest / self.scale_factor).clamp_min(1)
+            numbers = mixture[..., :1, window].numel() * max(sources, channels)
+            for part in _pieces(bins, max(1, _PIECE // numbers)):
+                estimates[..., part, window] = self._refined(
+                    magnitudes[..., part, window], mixture[..., part, window], scale
+                )
+        return estimates
 
     def _first(self, magnitudes: Tensor, mixture: Tensor) -> Tensor:
-        """The estimates before any iteration."""
+        """The estimates before any iteration, with axes `(..., F, S, C, N)`, as all has from here on."""
+        heard = mixture.unsqueeze(-3)
         if self.softmask:
-            shares = magnitudes / (magnitudes.sum(-4, keepdim=True) + self.eps)
-            estimates = shares * mixture.unsqueeze(-4)
+            estimates = _scaled(heard, magnitudes / (magnitudes.sum(-3, keepdim=True) + self.eps))
         else:
-            estimates = magnitudes * phase(mixture).unsqueeze(-4)
+            estimates = _scaled(phase(heard), magnitudes)
         if not self.residual:
             return estimates
-        rest = mixture.unsqueeze(-4) - estimates.sum(-4, keepdim=True)
-        return torch.cat([estimates, rest], -4)
-
-    def _window(self, magnitudes: Tensor, mixture: Tensor) -> Tensor:
-        """Refined estimates of frames that share their statistics, a few bins at a time."""
-        loudest = mixture.abs().amax((-3, -2, -1), keepdim=True)
-        scale = (loudest / self.scale_factor).clamp_min(1)
-        sources, channels, bins = magnitudes.shape[-4:-1]
-        numbers = mixture.numel() // bins * max(sources, channels)
-        together = max(1, _PIECE // numbers)
-        parts = zip(torch.split(magnitudes, together, -2), torch.split(mixture, together, -2), strict=True)
-        return torch.cat([self._refined(*part, scale) for part in parts], -2)
+        return torch.cat([estimates, heard - estimates.sum(-3, keepdim=True)], -3)
 
     def _refined(self, magnitudes: Tensor, mixture: Tensor, scale: Tensor) -> Tensor:
-        """Estimates of these bins after all iterations, in the precision of the mixture."""
-        whole, device = mixture.dtype, mixture.device
+        """Estimates of these bins and frames after all iterations, in float64 where the device has it."""
+        # Every bin has matrices of its own.
+        magnitudes, mixture = magnitudes.movedim(-2, -4), mixture.movedim(-2, -3)
         # Where channels are nearly alike float32 rounds the little in which they differ away. Metal has no
         # other precision.
-        if device.type != "mps":
+        if mixture.device.type != "mps":
             magnitudes, mixture = magnitudes.double(), mixture.to(torch.complex128)
-        softer = scale.reciprocal()  # complex numbers are multiplied several times faster than divided
-        y = self._first(magnitudes, mixture) * softer.unsqueeze(-4)
-        y = y.movedim(-2, -4).contiguous()  # (..., F, S, C, N): every bin has matrices of its own
-        x = (mixture * softer).movedim(-2, -3).contiguous()  # (..., F, C, N)
+        magnitudes, mixture = magnitudes.contiguous(), mixture.contiguous()
+        softer = scale.reciprocal()
+        y = _scaled(self._first(magnitudes, mixture), softer.unsqueeze(-4))
+        x = _scaled(mixture, softer)
         # Autocast would have the real products in half precision.
-        with torch.autocast(device.type, enabled=False):
+        with torch.autocast(mixture.device.type, enabled=False):
             for _ in range(self.iterations):
                 y = self._iteration(y, x)
-        return (y.movedim(-4, -2) * scale.unsqueeze(-4)).to(whole)
+        return _scaled(y, scale.unsqueeze(-4)).movedim(-4, -2)
 
     def _iteration(self, y: Tensor, x: Tensor) -> Tensor:
         """Better estimates, from the powers and covariances of estimates `(..., F, S, C, N)`."""
@@ -156,7 +157,17 @@ class WienerFilter:
         model = (parts.mT @ power).view(*leading, channels, channels, 2, frames)
         whitened = solve(model, x, math.sqrt(self.eps))
         heard = covariance.flatten(-3, -2) @ whitened  # (..., F, S · C, N)
-        return heard.view(y.shape) * power.unsqueeze(-2)
+        return _scaled(heard.view(y.shape), power.unsqueeze(-2))
+
+
+def _scaled(spectrum: Tensor, factor: Tensor) -> Tensor:
+    """Complex numbers times real ones, which are not made complex for it."""
+    return torch.view_as_complex(torch.view_as_real(spectrum) * factor.unsqueeze(-1))
+
+
+def _pieces(count: int, together: int) -> Iterator[slice]:
+    for start in range(0, count, together):
+        yield slice(start, start + together)
 
 
 def solve(model: Tensor, x: Tensor, noise: float) -> Tensor:

@@ -52,7 +52,7 @@ class Spool:
         frames = np.ascontiguousarray(samples.detach().T.numpy(), dtype=np.float32)  # (n, channels)
         self._channels = frames.shape[1]
         self.length += frames.shape[0]
-        left = memoryview(frames.reshape(-1).view(np.uint8))
+        left = frames.reshape(-1).data.cast("B")
         try:
             while left:  # a system may take less than it is given
                 left = left[self._file.write(left) :]

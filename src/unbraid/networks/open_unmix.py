@@ -19,7 +19,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, cast
 
-import torch
 from torch import nn
 
 from unbraid.dsp.wiener import WienerFilter
@@ -101,13 +100,23 @@ class OpenUnmix(nn.Module):
         dtype = next(self.parameters()).dtype
         return separate_magnitudes(inner, mixture, self.config, self.config.wiener, dtype)
 
-    def inner(self, magnitudes: Tensor) -> tuple[Tensor]:
-        """The masks, as the only value."""
-        return (self.masks(magnitudes),)
+    @property
+    def branches(self) -> int:
+        """The sources: each has layers of its own."""
+        return len(self.targets)
 
-    def masks(self, magnitudes: Tensor) -> Tensor:
-        """What to multiply the mixture's magnitudes with: `(S, N, B, C, F)` for magnitudes `(N, B, C, F)`."""
-        return torch.stack([self._mask(cast("UnmixTarget", target), magnitudes) for target in self.targets])
+    def inner(self, magnitudes: Tensor, branch: int | None = None) -> tuple[Tensor, ...]:
+        """What to multiply the mixture's magnitudes with, for each source, or for one.
+
+        Args:
+            magnitudes: `(N, B, C, F)`.
+            branch: The source's number; None: all.
+
+        Returns:
+            A mask of the same shape for each.
+        """
+        chosen = self.targets if branch is None else self.targets[branch : branch + 1]
+        return tuple(self._mask(cast("UnmixTarget", target), magnitudes) for target in chosen)
 
     def _mask(self, target: UnmixTarget, magnitudes: Tensor) -> Tensor:
         features = target.encoded(magnitudes)

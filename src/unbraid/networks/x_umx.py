@@ -84,13 +84,9 @@ class XUMX(nn.Module):
         wiener = WienerFilter(iterations, softmask=config.softmask, window=config.wiener_window, eps=_EPS)
         return separate_magnitudes(inner, mixture, config, wiener, dtype)
 
-    def inner(self, magnitudes: Tensor) -> tuple[Tensor]:
-        """The masks, as the only value."""
-        return (self.masks(magnitudes),)
-
-    def masks(self, magnitudes: Tensor) -> Tensor:
-        """What to multiply the mixture's magnitudes with: `(S, N, B, C, F)` for magnitudes `(N, B, C, F)`."""
+    def inner(self, magnitudes: Tensor) -> tuple[Tensor, ...]:
+        """For each source what to multiply the mixture's magnitudes `(N, B, C, F)` with, of that shape."""
         targets = [cast("UnmixTarget", target) for target in self.targets]
         features = torch.stack([target.encoded(magnitudes) for target in targets]).mean(0)
         remembered = torch.stack([target.remembered(features) for target in targets]).mean(0)
-        return torch.stack([target.mask(features, remembered) for target in targets])
+        return tuple(target.mask(features, remembered) for target in targets)

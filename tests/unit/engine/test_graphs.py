@@ -135,6 +135,17 @@ def test_layers_that_look_at_pieces_of_one_size_run_as_a_graph_at_any_length():
     assert maker.made == ["1x2x10"]
 
 
+@pytest.mark.parametrize(("threads", "graphs"), [(1, 1), (2, 3), (16, 3)])
+def test_branches_in_openvino_run_at_the_same_time_as_far_as_there_are_threads(threads, graphs, tmp_path):
+    network = tiny("open_unmix")
+    maker = OpenVinoMaker(Precision.EXACT, threads, tmp_path)
+    runner = GraphBackend(network, network.spec, Runtime("cpu"), maker, length=network.spec.segment)
+    for seed in (0, 1):
+        mixture = 0.1 * noise(network.spec.segment, seed=seed)[None]
+        assert snr_db(network(mixture), runner.run(mixture)) > EXACT_DB
+    assert len(list(tmp_path.iterdir())) == graphs
+
+
 def test_a_graph_is_made_once_and_takes_a_batch_row_by_row():
     network, maker = Halves(), FakeMaker()
     graphs = GraphBackend(network, network.spec, Runtime("cpu"), maker, length=100)

@@ -18,7 +18,7 @@ from torch import nn
 
 from unbraid.engine.backends.base import is_out_of_memory, out_of_memory, require_finite
 from unbraid.errors import UsageError
-from unbraid.split import Split, trusted
+from unbraid.split import Branched, Split, trusted
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -45,6 +45,14 @@ class Layers(nn.Module):
         if isinstance(self.network, Split):
             return self.network.inner(*features, **self.choice)
         return (self.network(*features),)
+
+    def branches(self) -> list[Layers]:
+        """Layers that together are these, and know nothing of each other."""
+        if not isinstance(self.network, Branched):
+            return [self]
+        return [
+            Layers(self.network, {**self.choice, "branch": branch}) for branch in range(self.network.branches)
+        ]
 
 
 class Maker(Protocol):
@@ -116,11 +124,12 @@ class GraphBackend:
         if not isinstance(network, Split):
             estimates: Tensor = self._graph(segment)[0] if whole else network(segment)
             return estimates
-        if self._usual is None:
+        if self._usual is None and not whole:
             self._usual = self._first_shapes(network, segment)
         layers = network
 
         def inner(*features: Tensor, **choice: int) -> tuple[Tensor, ...]:
+            self._usual = self._usual or _shapes(features)
             # Not whether such a graph is there: that would hang on what was separated before.
             as_usual = whole or _shapes(features) == self._usual
             return self._graph(*features, **choice) if as_usual else layers.inner(*features, **choice)

@@ -15,6 +15,7 @@ from unbraid.engine.runtime import Precision
 from unbraid.errors import MachineError, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from torch import Tensor
@@ -70,7 +71,7 @@ class OpenVinoMaker:
             "NUM_STREAMS": 1,
             **({} if threads is None else {"INFERENCE_NUM_THREADS": threads}),
         }
-        self._folder = folder
+        self._threads, self._folder = threads or torch.get_num_threads(), folder
 
     def make(self, layers: Layers, example: tuple[Tensor, ...], name: str) -> Inner:
         """A graph of the layers, from the folder if it was made before.
@@ -83,21 +84,49 @@ class OpenVinoMaker:
         Raises:
             MachineError: If OpenVINO cannot run the layers.
         """
-        kept = self._folder / f"{self._key(name)}.openvino" if self._folder else None
-        compiled = self._remembered(kept) or self._compiled(layers, example, kept)
-        request = compiled.create_infer_request()
-        count = len(compiled.outputs)
+        branches = layers.branches()
+        beside = min(len(branches), self._threads)
+        if beside == 1:
+            branches = [layers]
+        requests = [
+            self._request(branch, example, f"{name} {index}", self._settings_beside(beside))
+            for index, branch in enumerate(branches)
+        ]
 
         def run(*features: Tensor) -> tuple[Tensor, ...]:
-            answers = request.infer([feature.numpy() for feature in features], share_inputs=True)
-            return tuple(torch.from_numpy(answers[index]) for index in range(count))
+            given = [feature.numpy() for feature in features]
+            return tuple(
+                torch.from_numpy(answer)
+                for start in range(0, len(requests), beside)
+                for answer in _answers(requests[start : start + beside], given)
+            )
 
         return run
+
+    def _settings_beside(self, count: int) -> dict[str, Any]:
+        """Of graphs of which so many run at the same time, and share the threads."""
+        if count == 1:
+            return self._settings
+        # Pinned to processors, all would take the same ones.
+        return self._settings | {"INFERENCE_NUM_THREADS": self._threads // count, "ENABLE_CPU_PINNING": False}
+
+    def _request(
+        self, layers: Layers, example: tuple[Tensor, ...], name: str, settings: Mapping[str, Any]
+    ) -> Any:
+        """What runs a graph, compiled now or before."""
+        kept = self._folder / f"{self._key(name, settings)}.openvino" if self._folder else None
+        compiled = self._remembered(kept, settings)
+        if compiled is None:
+            compiled = self._compiled(layers, example, settings)
+            if kept is not None:
+                with contextlib.suppress(OSError):  # a full disk costs time the next time, and nothing else
+                    _keep(compiled, kept)
+        return compiled.create_infer_request()
 
     def close(self) -> None:
         """Nothing is shared but the library itself."""
 
-    def _key(self, name: str) -> str:
+    def _key(self, name: str, settings: Mapping[str, Any]) -> str:
         """Changes with whatever a compiled graph depends on."""
         versions = [
             made_by(),
@@ -105,28 +134,36 @@ class OpenVinoMaker:
             torch.__version__,
             self._core.get_property("CPU", "FULL_DEVICE_NAME"),
         ]
-        text = "\n".join([name, *versions, *(f"{key}={value}" for key, value in self._settings.items())])
+        text = "\n".join([name, *versions, *(f"{key}={value}" for key, value in settings.items())])
         return hashlib.sha256(text.encode()).hexdigest()[:32]
 
-    def _remembered(self, kept: Path | None) -> Any | None:
+    def _remembered(self, kept: Path | None, settings: Mapping[str, Any]) -> Any | None:
         """A graph that was compiled before; None if there is none, or it was made by something else."""
         if kept is None or not kept.is_file():
             return None
         with contextlib.suppress(RuntimeError, OSError):  # it is made anew then
-            return self._core.import_model(kept.read_bytes(), "CPU", self._settings)
+            return self._core.import_model(kept.read_bytes(), "CPU", settings)
         return None
 
-    def _compiled(self, layers: Layers, example: tuple[Tensor, ...], kept: Path | None) -> Any:
+    def _compiled(self, layers: Layers, example: tuple[Tensor, ...], settings: Mapping[str, Any]) -> Any:
         try:
-            compiled = self._core.compile_model(converted(layers, example), "CPU", self._settings)
+            return self._core.compile_model(converted(layers, example), "CPU", settings)
         except Exception as error:  # reader, tracer and compiler raise kinds without a common one
             raise MachineError(
                 f"OpenVINO cannot run this network: {first_line(error)}; --backend eager does"
             ) from error
-        if kept is not None:
-            with contextlib.suppress(OSError):  # a full disk costs time the next time, and nothing else
-                _keep(compiled, kept)
-        return compiled
+
+
+def _answers(requests: Sequence[Any], given: list[Any]) -> Iterator[Any]:
+    """What each makes of the same features; all run at the same time.
+
+    One thread starts them: called from two for the first time, OpenVINO's binding waits for itself forever.
+    """
+    for request in requests:
+        request.start_async(given, share_inputs=True)
+    for request in requests:
+        request.wait()
+        yield from (output.data.copy() for output in request.output_tensors)
 
 
 def converted(layers: Layers, example: tuple[Tensor, ...]) -> Any:

@@ -198,8 +198,7 @@ def separate_magnitudes(
     Half precision is for the network's layers; spectra, masks and the filter need float32 at least.
 
     Args:
-        masks: From the mixture's magnitudes `(N, B, C, F)` to a mask of that shape for each source, stacked
-            on a first axis; its only value.
+        masks: From the mixture's magnitudes `(N, B, C, F)` to a mask of that shape for each source.
         mixture: `(B, C, T)`.
         sizes: Of the family.
         wiener: The filter.
@@ -215,7 +214,7 @@ def separate_magnitudes(
     stft = sizes.stft
     spectrum = stft(mixture.to(torch.promote_types(dtype, torch.float32)))  # (B, C, F, N)
     magnitudes = spectrum.abs().permute(3, 0, 1, 2).contiguous()
-    heard = (masks(magnitudes)[0] * magnitudes).permute(2, 0, 3, 4, 1)  # (B, S, C, F, N)
-    spectra = wiener(heard, spectrum)
+    heard = torch.stack([mask * magnitudes for mask in masks(magnitudes)])  # (S, N, B, C, F)
+    spectra = wiener(heard.permute(2, 0, 3, 4, 1), spectrum)
     signals = [stft.inverse(source, mixture.shape[-1]) for source in spectra.unbind(1)]
     return torch.stack(signals, 1).to(mixture.dtype)
