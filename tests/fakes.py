@@ -27,6 +27,9 @@ class Identity:
         assert self.spec.accepted_length(batch.shape[-1]) == batch.shape[-1]
         return batch[:, None].expand(-1, len(self.spec.sources), -1, -1)
 
+    def prepare(self):
+        """Nothing takes long."""
+
     def close(self):
         """Nothing to let go of."""
 

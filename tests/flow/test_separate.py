@@ -184,6 +184,41 @@ def test_one_gain_for_all_keeps_integers_from_clipping_and_floats_are_untouched(
     assert max(integer.peaks.values()) < 1 < max(floating.peaks.values())
 
 
+@pytest.mark.parametrize("at", [0, 40_000, 89_999])
+@pytest.mark.parametrize("bits", ["16", "24"])
+def test_one_gain_is_for_what_was_written_before_a_stem_clipped_too(network, song, tmp_path, at, bits):
+    network.shares = torch.tensor([0.9, 0.05, 0.03, 0.01])[:, None, None]
+    mixture = noise(90_000)
+    mixture[:, at] = 2.0
+    with unbraid.Separator("shares") as separator:
+        made = separator.to_files(song(mixture), out=tmp_path / "out", format=OutputFormat("wav", bits=bits))
+        expected = separator.separate(tmp_path / "song.wav").samples
+    gain = 10 ** (made.gain_db / 20)
+    assert gain == pytest.approx(1 / 1.8, rel=1e-3)
+    assert made.peaks["vocals"] == pytest.approx(1, abs=1e-3)
+    left = (mixture - expected.sum(0)).norm() / mixture.norm()
+    assert made.residual_db == pytest.approx(20 * left.log10().item(), abs=0.1)
+    for place, stem in zip(made.stems.values(), expected, strict=True):
+        torch.testing.assert_close(unbraid.read(place).samples, gain * stem, rtol=0, atol=2.0**-15)
+    assert len(leftovers(tmp_path / "out")) == 5  # the stems and what is known of them
+
+
+def test_a_failure_after_a_stem_clipped_leaves_nothing(network, song, tmp_path):
+    calls = []
+
+    def forward(mixture):
+        calls.append(1)
+        if len(calls) == 15:
+            raise RuntimeError("a bug")
+        return 20 * mixture[:, None].expand(-1, 4, -1, -1)
+
+    network.forward = forward
+    with unbraid.Separator("shares") as separator, pytest.raises(RuntimeError, match="a bug"):
+        separator.to_files(song(noise(90_000)), out=tmp_path / "out")
+    assert leftovers(tmp_path) == ["song.wav"]
+    assert folders(tmp_path) == []
+
+
 @pytest.mark.usefixtures("network")
 def test_the_sidecar_says_how_to_make_the_same_stems_again(song, tmp_path):
     with unbraid.Separator("shares", shifts=2, seed=5) as separator:

@@ -209,6 +209,13 @@ class Chain:
         step = SeparateStep(MIXTURE, ensemble, {source: source for source in ensemble.sources})
         return cls((step,), ensemble.sources, ensemble.complete)
 
+    def prepare(self, seconds: float) -> None:
+        """Begin what the networks need for a recording of this length."""
+        for step in self.steps:
+            for part in step.parts:
+                if seconds * part.backend.spec.sample_rate >= part.plan.segment:
+                    part.backend.prepare()
+
     def survey(self, sample_rate: int, layout: Sequence[str]) -> Survey:
         """What must be known of a recording before it is separated.
 

@@ -77,6 +77,7 @@ class TwoPasses:
         A chain whose later networks are levelled by what they hear takes further passes.
         """
         if self._survey is None:
+            self._chain.prepare((self._source.length or 0) / self._source.sample_rate)
             survey = self._chain.survey(self._source.sample_rate, self._source.layout)
             for measurement in survey.passes(batch_size=self._batch_size):
                 reporter = self.reporter(Stage.MEASURE, self._source.length)

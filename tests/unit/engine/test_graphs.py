@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from fakes import spec_of
+from fakes import Gain, spec_of
 from networks.tiny import TINY
 from signals import noise
 from unbraid.engine.backends.choose import Loaded, backend, candidates
@@ -13,6 +13,9 @@ from unbraid.engine.backends.eager import EagerBackend
 from unbraid.engine.backends.graphs import GraphBackend
 from unbraid.engine.backends.onnx import OnnxMaker, providers
 from unbraid.engine.backends.openvino import OpenVinoMaker
+from unbraid.engine.chain import Chain
+from unbraid.engine.ensemble import Ensemble
+from unbraid.engine.plan import Plan
 from unbraid.engine.runtime import Engine, Precision, Runtime, engine_of, precision_of
 from unbraid.errors import MachineError, ModelError, UsageError
 from unbraid.networks import ARCHITECTURES
@@ -133,6 +136,41 @@ def test_layers_that_look_at_pieces_of_one_size_run_as_a_graph_at_any_length():
     assert torch.equal(estimates[..., :20], torch.full((1, 2, 2, 20), 0.5625))
     assert torch.equal(estimates[..., 20:], torch.full((1, 2, 2, 5), 0.5))  # a shorter piece in PyTorch
     assert maker.made == ["1x2x10"]
+
+
+def test_a_prepared_graph_is_made_before_the_first_segment_comes():
+    network, maker = Halves(), FakeMaker()
+    graphs = GraphBackend(network, network.spec, Runtime("cpu"), maker, length=100)
+    for _ in range(2):
+        graphs.prepare()
+    graphs._prepared.result()  # which `run` waits for
+    assert maker.made == ["1x2x100"]
+    assert torch.equal(graphs.run(torch.ones(1, 2, 100)), torch.full((1, 2, 2, 100), 0.5625))
+    graphs.close()
+    graphs.prepare()
+    assert maker.made == ["1x2x100", "closed"]
+
+
+def test_why_a_graph_could_not_be_prepared_is_said_when_a_segment_comes():
+    network, maker = Halves(), FakeMaker()
+    maker.make = lambda *_: (_ for _ in ()).throw(MachineError("it cannot"))
+    graphs = GraphBackend(network, network.spec, Runtime("cpu"), maker, length=100)
+    graphs.prepare()
+    with pytest.raises(MachineError, match="it cannot"):
+        graphs.run(torch.ones(1, 2, 100))
+
+
+@pytest.mark.parametrize(("seconds", "prepared"), [(0.0, 0), (0.099, 0), (0.1, 1), (3.0, 1)])
+def test_a_chain_prepares_what_the_recordings_length_needs(seconds, prepared):
+    class Counting(Gain):
+        count = 0
+
+        def prepare(self):
+            self.count += 1
+
+    backend = Counting(spec_of(100))
+    Chain.alone(Ensemble.alone(backend, Plan.for_spec(backend.spec))).prepare(seconds)
+    assert backend.count == prepared
 
 
 @pytest.mark.parametrize(("threads", "graphs"), [(1, 1), (2, 3), (16, 3)])

@@ -209,6 +209,10 @@ class _Told:
         self._backend, self._stride, self._callback, self._facts = backend, stride, callback, facts
         self._offset = 0
 
+    def prepare(self) -> None:
+        """Prepare the backend."""
+        self._backend.prepare()
+
     def run(self, batch: Tensor, /) -> Tensor:
         """As the backend does; a stream asks for one segment at a time, in order."""
         self._tell("start")

@@ -25,6 +25,9 @@ class Backend(Protocol):
     def spec(self) -> ModelSpec:
         """What the network says of itself."""
 
+    def prepare(self) -> None:
+        """Begin what the first whole segment would wait for; its failure rises when that is run."""
+
     def run(self, batch: Tensor, /) -> Tensor:
         """`(B, C, T)` → `(B, S, C, T)` on the CPU in float32; rows never depend on each other."""
 

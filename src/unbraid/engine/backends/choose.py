@@ -89,6 +89,10 @@ class _WithPages:
         self._graphs = graphs
         self._pages = KeptPages() if runtime.keep_pages else None
 
+    def prepare(self) -> None:
+        """As the graphs do."""
+        self._graphs.prepare()
+
     def run(self, batch: Tensor, /) -> Tensor:
         """As the graphs do."""
         return self._graphs.run(batch)

@@ -66,6 +66,9 @@ class EagerBackend:
         self._network: torch.nn.Module | None = network.to(self._device)
         self._pages = KeptPages() if self._runtime.keep_pages and self._device.type == "cpu" else None
 
+    def prepare(self) -> None:
+        """Nothing takes long."""
+
     def run(self, batch: Tensor, /) -> Tensor:
         """Estimates of a batch of segments.
 

@@ -11,6 +11,7 @@ the difference. A graph takes one segment at a time.
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Protocol
 
 import torch
@@ -21,6 +22,8 @@ from unbraid.errors import UsageError
 from unbraid.split import Branched, Split, trusted
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
     from torch import Tensor
 
     from unbraid.engine.runtime import Runtime
@@ -92,6 +95,13 @@ class GraphBackend:
         self._runtime, self._maker, self._length = runtime, maker, length
         self._graphs: dict[str, Inner] = {}
         self._usual: str | None = None  # shapes of the first features of a whole segment
+        self._behind = ThreadPoolExecutor(1, "prepare")
+        self._prepared: Future[None] | None = None
+
+    def prepare(self) -> None:
+        """Begin to make the graph of the first layers that a whole segment meets, in a thread of its own."""
+        if self._prepared is None and self._network is not None:
+            self._prepared = self._behind.submit(self._first_graph, self._network)
 
     def run(self, batch: Tensor, /) -> Tensor:
         """Estimates of a batch of segments, one by one.
@@ -110,6 +120,8 @@ class GraphBackend:
         network = self._network
         if network is None:
             raise UsageError("this backend is closed")
+        if self._prepared is not None:
+            self._prepared.result()
         try:
             with torch.inference_mode(), self._runtime.torch_threads():
                 estimates = torch.cat([self._estimates(network, row[None]) for row in batch])
@@ -122,36 +134,51 @@ class GraphBackend:
     def _estimates(self, network: nn.Module, segment: Tensor) -> Tensor:
         whole = segment.shape[-1] == self._length
         if not isinstance(network, Split):
-            estimates: Tensor = self._graph(segment)[0] if whole else network(segment)
+            estimates: Tensor = self._answer((segment,), {})[0] if whole else network(segment)
             return estimates
         if self._usual is None and not whole:
-            self._usual = self._first_shapes(network, segment)
+            self._usual = _shapes(self._first_features(network)[0])
         layers = network
 
         def inner(*features: Tensor, **choice: int) -> tuple[Tensor, ...]:
-            self._usual = self._usual or _shapes(features)
+            if self._usual is None:
+                self._usual = _shapes(features)
             # Not whether such a graph is there: that would hang on what was separated before.
             as_usual = whole or _shapes(features) == self._usual
-            return self._graph(*features, **choice) if as_usual else layers.inner(*features, **choice)
+            return self._answer(features, choice) if as_usual else layers.inner(*features, **choice)
 
         return trusted(layers, inner, segment)
 
-    def _first_shapes(self, network: Split, like: Tensor) -> str:
-        """Shapes of what the layers are given first of a whole segment; they are not run for it."""
-        noise = torch.rand(*like.shape[:-1], self._length, generator=torch.Generator().manual_seed(0))
+    def _first_graph(self, network: nn.Module) -> None:
+        """Make the graph that a whole segment needs first."""
+        if not isinstance(network, Split):
+            return
+        with torch.inference_mode(), self._runtime.torch_threads():
+            features, choice = self._first_features(network)
+            if features:
+                self._graph(_contiguous(features), choice)
 
-        def stop(*features: Tensor, **_: int) -> tuple[Tensor, ...]:
-            raise _Seen(_shapes(features))
+    def _first_features(self, network: Split) -> tuple[tuple[Tensor, ...], dict[str, int]]:
+        """What the layers are given first of a whole segment, if anything; they are not run for it."""
+        generator = torch.Generator().manual_seed(0)
+        noise = torch.rand(1, self.spec.channels, self._length, generator=generator)
+
+        def stop(*features: Tensor, **choice: int) -> tuple[Tensor, ...]:
+            raise _Seen(features, choice)
 
         try:
-            network.around(stop, noise - 0.5)
+            trusted(network, stop, noise - 0.5)
         except _Seen as seen:
-            return seen.shapes
-        return ""
+            return seen.features, seen.choice
+        return (), {}
 
-    def _graph(self, *features: Tensor, **choice: int) -> tuple[Tensor, ...]:
-        name = "_".join([*(f"{key}{value}" for key, value in sorted(choice.items())), _shapes(features)])
-        given = tuple(feature.contiguous() for feature in features)
+    def _answer(self, features: tuple[Tensor, ...], choice: dict[str, int]) -> tuple[Tensor, ...]:
+        """What a graph makes of features in the place of layers."""
+        given = _contiguous(features)
+        return self._graph(given, choice)(*given)
+
+    def _graph(self, given: tuple[Tensor, ...], choice: dict[str, int]) -> Inner:
+        name = "_".join([*(f"{key}{value}" for key, value in sorted(choice.items())), _shapes(given)])
         if name not in self._graphs:
             assert self._network is not None  # noqa: S101 - `run` has looked
             # Made outside inference mode, whose tensors tracers do not take.
@@ -159,21 +186,26 @@ class GraphBackend:
                 layers = Layers(self._network, choice).eval()
                 example = tuple(feature.clone() for feature in given)
                 self._graphs[name] = self._maker.make(layers, example, name)
-        return self._graphs[name](*given)
+        return self._graphs[name]
 
     def close(self) -> None:
         """Let go of the network and its graphs."""
+        self._behind.shutdown(cancel_futures=True)
         self._network = None
         self._graphs.clear()
         self._maker.close()
 
 
 class _Seen(Exception):  # noqa: N818 - it is no error
-    """Carries shapes out of a network whose layers need not run for them."""
+    """Carries features out of a network whose layers need not run for them."""
 
-    def __init__(self, shapes: str) -> None:
-        super().__init__(shapes)
-        self.shapes = shapes
+    def __init__(self, features: tuple[Tensor, ...], choice: dict[str, int]) -> None:
+        super().__init__(_shapes(features))
+        self.features, self.choice = features, choice
+
+
+def _contiguous(features: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    return tuple(feature.contiguous() for feature in features)
 
 
 def _shapes(features: tuple[Tensor, ...]) -> str:
