@@ -152,7 +152,7 @@ def main(given: argparse.Namespace) -> None:
         print(json.dumps({key: value for key, value in row.items() if key != "pairs"}), flush=True)
         if given.pairs >= ENOUGH:
             rows = sorted([*others(row), row], key=lambda one: list(CASES).index(one["case"]))
-            store("peers", rows, ["--pairs", str(given.pairs)])
+            store("peers", rows, ["--pairs", str(given.pairs)], beside=True)
 
 
 def arguments(words: Sequence[str]) -> argparse.Namespace:

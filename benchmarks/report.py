@@ -258,10 +258,15 @@ def costs() -> str:
 
 
 def peers() -> str:
-    """Whole processes beside those of others."""
+    """Whole processes beside those of others, on each machine that was tried."""
     if not (FOLDER / "peers.json").exists():
         return "No run is stored; `python benchmarks/peers.py` makes one.\n"
-    benchmark = stored("peers")
+    newest = stored("peers")
+    tables = [f"{_beside_peers(run)}\n{origin(run)}\n" for run in (newest, *newest.get("elsewhere", ()))]
+    return "\n".join(tables)
+
+
+def _beside_peers(run: Mapping[str, Any]) -> str:
     rows = [
         (
             " ".join([f"`{row['case']}`", *(f"`{word}`" for word in row["options"])]),
@@ -273,11 +278,11 @@ def peers() -> str:
             "{median:.2f} ({least:.2f} to {greatest:.2f})".format(**row["times_faster"]),
             f"{min(row['snr_db'].values()):.0f} dB" if row["snr_db"] else "–",
         )
-        for row in benchmark["results"]
+        for row in run["results"]
     ]
     both = ("time, Unbraid / peer", "peak memory, Unbraid / peer")
     headings = ("case", "peer", "weights", "song", "threads", *both, "times faster", "SNR between both")
-    return f"{facts.table(headings, rows)}\n{origin(benchmark)}\n"
+    return facts.table(headings, rows)
 
 
 def _medians(pairs: Sequence[Mapping[str, Any]], figure: str, unit: str) -> str:

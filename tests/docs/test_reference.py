@@ -101,14 +101,20 @@ def test_a_peer_stands_beside_us_with_medians_and_the_range_of_the_pairs(report,
         "times_faster": {"median": 2.0, "least": 1.5, "greatest": 3.0},
         "snr_db": {"vocals": 120.0, "bass": 110.0},
     }
-    benchmark = {**report.stored("memory"), "results": [row, {**row, "case": "plain", "snr_db": None}]}
+    memory = report.stored("memory")
+    other = {**memory, "machine": {**memory["machine"], "processor": "another"}, "results": [row]}
+    rows = [row, {**row, "case": "plain", "snr_db": None}]
+    benchmark = {**memory, "results": rows, "elsewhere": [other]}
     monkeypatch.setattr(report, "FOLDER", tmp_path)
     assert "benchmarks/peers.py" in report.peers()
     (tmp_path / "peers.json").write_text(json.dumps(benchmark))
-    first, second = report.peers().splitlines()[2:4]
+    drawn = report.peers()
+    first, second = drawn.splitlines()[2:4]
     cells = "| seeded | lithium, 40 s | 2 | 15 / 30 s | 900 / 1800 MB | 2.00 (1.50 to 3.00) |"
     assert first == f"| `umxhq` `--overlap` `0.1` | openunmix 1.3.0 {cells} 110 dB |"
     assert second.endswith("| – |")
+    assert drawn.count("times faster") == 2
+    assert "on another, " in drawn
 
 
 def test_a_machines_folders_stay_out_of_the_pages(report, page):

@@ -1,6 +1,6 @@
 """Stages side by side: files are decoded ahead of the network and written behind it.
 
-    decode ──(a few blocks)──► network ──(a few pieces)──► encode
+    decode ──(some blocks)──► network ──(a few pieces)──► encode
     a thread                   the caller's thread         a thread
 
 What waits between two stages is bounded, so memory stays flat and a slow stage holds the others up. The order
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 T = TypeVar("T")
-_WAITING = 3  # blocks or pieces between two stages: one is worked on, one is ready, one is being made
+_BLOCKS = 32  # that wait for the network: 48 seconds at 44.1 kHz, which is a stride of most, in 17 MB
+_PIECES = 3  # that wait to be encoded: one is worked on, one is ready, one is being made
 
 
 def ahead(items: Iterable[T]) -> Iterator[T]:
@@ -33,7 +34,7 @@ def ahead(items: Iterable[T]) -> Iterator[T]:
     iterator = iter(items)
     end: Any = object()
     with ThreadPoolExecutor(1, "ahead") as thread:  # leaving it waits for what is being made
-        coming = deque(thread.submit(next, iterator, end) for _ in range(_WAITING))
+        coming = deque(thread.submit(next, iterator, end) for _ in range(_BLOCKS))
         while (item := coming.popleft().result()) is not end:
             coming.append(thread.submit(next, iterator, end))
             yield item
@@ -55,7 +56,7 @@ class Behind:
 
     def __call__(self, *arguments: Any) -> None:
         """Call the function with these, soon."""
-        while len(self._running) >= _WAITING:
+        while len(self._running) >= _PIECES:
             self._running.popleft().result()
         self._running.append(self._thread.submit(self._function, *arguments))
 

@@ -8,7 +8,7 @@ import torch
 from fakes import spec_of
 from signals import noise
 from unbraid.engine.backends.eager import EagerBackend
-from unbraid.engine.runtime import Runtime
+from unbraid.engine.runtime import Precision, Runtime
 from unbraid.errors import MachineError, ModelError, UsageError
 
 
@@ -77,6 +77,40 @@ def test_other_errors_of_a_network_rise_as_they_are():
 def test_a_network_that_gives_nan_is_refused(value):
     with pytest.raises(ModelError, match="NaN or infinity"):
         EagerBackend(Failing(value), spec_of(10), CPU).run(noise(10)[None])
+
+
+class Looks(torch.nn.Module):
+    """Its layers look at ten samples at a time, and at none of the context of ten samples."""
+
+    def __init__(self):
+        super().__init__()
+        self.spec = spec_of(40, context=10)
+        self.asked = 0
+
+    def forward(self, mixture):
+        return self.around(self.inner, mixture)
+
+    def around(self, inner, mixture):
+        return torch.cat([inner(look)[0] for look in mixture.split(10, -1)], -1)
+
+    def spared(self, inner, mixture):
+        edge = mixture[..., :10, None].movedim(-1, 1).expand(-1, 2, -1, -1)
+        return torch.cat([edge, self.around(inner, mixture[..., 10:])], -1)
+
+    def inner(self, look):
+        self.asked += 1
+        return (torch.stack([look, 2 * look], 1),)
+
+
+@pytest.mark.parametrize("precision", [Precision.EXACT, Precision.BFLOAT16])
+def test_a_look_that_comes_twice_in_a_row_is_taken_once(precision):
+    network = Looks().eval()
+    runner = EagerBackend(network, network.spec, Runtime("cpu", precision=precision))
+    track = noise(60)[None]
+    first, second = runner.run(track[..., :40]), runner.run(track[..., 20:])
+    assert network.asked == 5  # of six looks, the last of the first segment is the first of the second
+    assert torch.equal(first[..., 10:], network.around(network.inner, track[..., 10:40]))
+    assert torch.equal(second[..., 10:], network.around(network.inner, track[..., 30:]))
 
 
 def test_a_closed_backend_says_so():

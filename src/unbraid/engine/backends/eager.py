@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from unbraid.engine.backends.base import is_out_of_memory, out_of_memory, require_finite
+from unbraid.engine.backends.base import Recall, is_out_of_memory, out_of_memory, require_finite
 from unbraid.engine.backends.pages import KeptPages
 from unbraid.engine.runtime import Precision, Runtime
 from unbraid.errors import UsageError
@@ -64,6 +64,7 @@ class EagerBackend:
             raise UsageError("PyTorch runs no network in int8 here; --backend onnx does")
         self._device = self._runtime.torch_device()
         self._network: torch.nn.Module | None = network.to(self._device)
+        self._recall = Recall()
         self._pages = KeptPages() if self._runtime.keep_pages and self._device.type == "cpu" else None
 
     def prepare(self) -> None:
@@ -109,17 +110,18 @@ class EagerBackend:
             return estimates
         layers: Split = network
         if dtype is None:
-            return trusted(layers, layers.inner, batch)
+            return trusted(layers, self._recall.of(layers, layers.inner), batch)
 
         def inner(*features: Tensor, **choice: int) -> tuple[Tensor, ...]:
             with torch.autocast(self._device.type, dtype):
                 return tuple(value.float() for value in layers.inner(*features, **choice))
 
-        return trusted(layers, inner, batch)
+        return trusted(layers, self._recall.of(layers, inner), batch)
 
     def close(self) -> None:
         """Let go of the network."""
         self._network = None
+        self._recall = Recall()
         self._empty()
         if self._pages:
             self._pages.close()

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Protocol
 import torch
 from torch import nn
 
-from unbraid.engine.backends.base import is_out_of_memory, out_of_memory, require_finite
+from unbraid.engine.backends.base import Recall, is_out_of_memory, out_of_memory, require_finite
 from unbraid.errors import UsageError
 from unbraid.split import Branched, Split, trusted
 
@@ -94,6 +94,7 @@ class GraphBackend:
         self._network: nn.Module | None = network
         self._runtime, self._maker, self._length = runtime, maker, length
         self._graphs: dict[str, Inner] = {}
+        self._recall = Recall()
         self._usual: str | None = None  # shapes of the first features of a whole segment
         self._behind = ThreadPoolExecutor(1, "prepare")
         self._prepared: Future[None] | None = None
@@ -147,7 +148,7 @@ class GraphBackend:
             as_usual = whole or _shapes(features) == self._usual
             return self._answer(features, choice) if as_usual else layers.inner(*features, **choice)
 
-        return trusted(layers, inner, segment)
+        return trusted(layers, self._recall.of(layers, inner), segment)
 
     def _first_graph(self, network: nn.Module) -> None:
         """Make the graph that a whole segment needs first."""
@@ -192,6 +193,7 @@ class GraphBackend:
         """Let go of the network and its graphs."""
         self._behind.shutdown(cancel_futures=True)
         self._network = None
+        self._recall = Recall()
         self._graphs.clear()
         self._maker.close()
 
