@@ -178,18 +178,23 @@ class Delivery:
             residual: Mixture minus the sum of all estimates, `(channels, n)`, float64; None where not all
                 sources were estimated.
         """
-        # Without a residual the mixture's energy stays 0, and so the ratio of both unknown.
-        if residual is not None:
+        left = torch.zeros_like(mixture) if residual is None else residual
+        blocks = (torch.split(samples, _BLOCK, -1) for samples in (stems, mixture, left))
+        for block in zip(*blocks, strict=True):
+            self._push_block(*block, known=residual is not None)
+
+    def _push_block(self, stems: Tensor, mixture: Tensor, left: Tensor, *, known: bool) -> None:
+        """Take a few samples; what is left of the mixture may be unknown."""
+        # Then the mixture's energy stays 0, and so the ratio of both unknown.
+        if known:
             self._mixture_energy += mixture.double().square().sum().item()
         before = self._gain()
         self._estimated = torch.maximum(self._estimated, stems.abs().amax((1, 2)).double())
-        left = torch.zeros_like(mixture) if residual is None else residual.float()
-        kept = torch.cat([stems.flatten(0, 1), left])
+        kept = torch.cat([stems.flatten(0, 1), left.float()])
         if self._spool:
             self._spool.append(kept)
         if self._gain() == 1:
-            for block in torch.split(kept, _BLOCK, -1):
-                self._write(self._rounded(block, 1.0))
+            self._write(self._rounded(kept, 1.0))
         elif before == 1:
             self._withdraw()
 

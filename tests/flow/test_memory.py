@@ -53,5 +53,6 @@ def test_five_times_the_track_takes_the_same_memory(tmp_path):
         finished = subprocess.run(command, capture_output=True, text=True, check=True, env=alone)
         return int(finished.stdout.split()[-1])
 
-    # The lesser of two: threads run ahead of each other by chance, and more waits in between than must.
-    assert min(peak(300), peak(300)) < 1.1 * min(peak(60), peak(60))
+    # The lesser of two: threads run ahead of each other by chance, and more waits in between than must. In a
+    # shorter track they have not yet done so as far as they may.
+    assert min(peak(600), peak(600)) < 1.1 * min(peak(120), peak(120))
