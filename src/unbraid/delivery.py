@@ -311,7 +311,7 @@ def _writer(path: Path, source: Source, length: int, format: OutputFormat) -> Wr
 def _round(stems: Tensor, bits: int) -> Tensor:
     """Each stem to its nearest integer samples, in float64."""
     steps = 2.0 ** (bits - 1)
-    return (stems * steps).round().clamp(-steps, steps - 1) / steps
+    return (stems * steps).round_().clamp_(-steps, steps - 1).div_(steps)
 
 
 def _ratio_db(residual: float, mixture: float) -> float | None:

@@ -22,7 +22,7 @@ class Stage(str, Enum):
     MEASURE = "measure"  # a first pass over the audio: length, level, NaN; counted in samples
     TUNE = "tune"  # what runs the network fastest here is found out, once; counted in candidates
     SEPARATE = "separate"  # the network runs and stems are written as they come; counted in samples
-    FINISH = "finish"  # integer and lossy stems get their common gain and are encoded; counted in samples
+    FINISH = "finish"  # where a stem would clip: all get one gain and are encoded; counted in samples
     SCORE = "score"  # estimates are compared with true stems; counted in songs
 
 

@@ -42,7 +42,9 @@ def test_it_says_of_itself_what_the_engine_must_know():
         spec = Spleeter().spec
     assert spec.sources == ("vocals", "accompaniment")
     look = 512 * 1024
-    assert (spec.sample_rate, spec.channels, spec.segment, spec.context) == (44100, 2, 6 * look, look)
+    assert (spec.sample_rate, spec.channels, spec.segment, spec.context) == (44100, 2, 4 * look, look)
+    with torch.device("meta"):
+        assert Spleeter(Config(wiener_iters=1)).spec.segment == 6 * look
     assert spec.limit == 3600 * 44100
     assert not spec.levelled
 
@@ -239,7 +241,7 @@ def test_a_mixture_of_another_shape_is_refused(shape):
         small()(torch.zeros(shape, dtype=torch.float64))
 
 
-@pytest.mark.parametrize("shorter", [0, 37, 507])
+@pytest.mark.parametrize("shorter", [0, 37, 251])
 @torch.no_grad()
 def test_looks_that_only_the_context_is_heard_of_are_spared(shorter):
     config = Config(n_fft=64, hop_length=16, frames=8, bins=16, widths=(4, 6))
