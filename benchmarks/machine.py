@@ -9,23 +9,21 @@ from typing import Any
 
 from unbraid.bench.machine import machine
 
-__all__ = ["FOLDER", "kept", "machine", "store"]
+__all__ = ["FOLDER", "kept", "machine", "runs", "store"]
 
 FOLDER = Path(__file__).parent
 
 
 def kept(name: str) -> list[dict[str, Any]]:
     """Rows that are stored already, if they are of this machine."""
-    rows: list[dict[str, Any]] = next(
-        (run["results"] for run in _runs(name) if run["machine"] == machine()),
-        [],
-    )
+    here = machine()
+    stored = runs(FOLDER / f"{name}.json")
+    rows: list[dict[str, Any]] = next((run["results"] for run in stored if run["machine"] == here), [])
     return rows
 
 
-def _runs(name: str) -> list[dict[str, Any]]:
-    """What is stored, each with its command and its machine: the newest first."""
-    path = FOLDER / f"{name}.json"
+def runs(path: Path) -> list[dict[str, Any]]:
+    """What a file holds, by machine, each with its command: the newest first; nothing if there is no file."""
     if not path.exists():
         return []
     newest = json.loads(path.read_text(encoding="utf-8"))
@@ -45,7 +43,7 @@ def store(name: str, results: Any, arguments: list[str], *, beside: bool = False
     command = " ".join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *arguments])
     content = {"command": command, "machine": here, "results": results}
     if beside:
-        content["elsewhere"] = [run for run in _runs(name) if _place(run["machine"]) != _place(here)]
+        content["elsewhere"] = [run for run in runs(path) if _place(run["machine"]) != _place(here)]
     path.write_text(json.dumps(content, indent=2) + "\n")
     return path
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 import facts
+from machine import runs
 from unbraid.metrics.aggregate import bootstrap, compare
 
 if TYPE_CHECKING:
@@ -259,11 +260,8 @@ def costs() -> str:
 
 def peers() -> str:
     """Whole processes beside those of others, on each machine that was tried."""
-    if not (FOLDER / "peers.json").exists():
-        return "No run is stored; `python benchmarks/peers.py` makes one.\n"
-    newest = stored("peers")
-    tables = [f"{_beside_peers(run)}\n{origin(run)}\n" for run in (newest, *newest.get("elsewhere", ()))]
-    return "\n".join(tables)
+    tables = [f"{_beside_peers(run)}\n{origin(run)}\n" for run in runs(FOLDER / "peers.json")]
+    return "\n".join(tables) or "No run is stored; `python benchmarks/peers.py` makes one.\n"
 
 
 def _beside_peers(run: Mapping[str, Any]) -> str:

@@ -188,14 +188,13 @@ class Delivery:
         # Then the mixture's energy stays 0, and so the ratio of both unknown.
         if known:
             self._mixture_energy += mixture.double().square().sum().item()
-        before = self._gain()
         self._estimated = torch.maximum(self._estimated, stems.abs().amax((1, 2)).double())
         kept = torch.cat([stems.flatten(0, 1), left.float()])
         if self._spool:
             self._spool.append(kept)
         if self._gain() == 1:
             self._write(self._rounded(kept, 1.0))
-        elif before == 1:
+        elif self._writers:
             self._withdraw()
 
     def finish(self, advance: Callable[[int], None]) -> Levels:

@@ -187,8 +187,9 @@ class Separator:
             Cancelled: If the caller cancelled.
         """
         source = source_of(recording, start_seconds=start_seconds, duration_seconds=duration_seconds)
+        nothing = torch.zeros(len(self.stems), len(source.layout), 0)
         stems = [piece.stems for piece in self._passes(source)]
-        return Estimates(torch.cat(stems, -1), self.stems, source.sample_rate)
+        return Estimates(torch.cat([nothing, *stems], -1), self.stems, source.sample_rate)
 
     def stream(
         self,
@@ -213,8 +214,7 @@ class Separator:
         """
         source = source_of(recording, start_seconds=start_seconds, duration_seconds=duration_seconds)
         for piece in self._passes(source):
-            if piece.stems.shape[-1]:
-                yield Estimates(piece.stems, self.stems, source.sample_rate)
+            yield Estimates(piece.stems, self.stems, source.sample_rate)
 
     def to_files(
         self,
@@ -298,10 +298,7 @@ class Separator:
         with Delivery(there.stems, source, length=length, format=format, together=self._exact) as delivery:
             with Behind(delivery.push) as push:
                 for piece in passes:
-                    if piece.stems.shape[
-                        -1
-                    ]:  # else the networks would wait for those before it to be written
-                        push(piece.stems, piece.mixture, piece.residual)
+                    push(piece.stems, piece.mixture, piece.residual)
             levels = delivery.finish(passes.reporter(Stage.FINISH, length).advance)
             files = {stem: os.path.relpath(path, there.sidecar.parent) for stem, path in there.stems.items()}
             delivery.write_sidecar(there.sidecar, self._record(source, length, files, format, levels))

@@ -54,5 +54,5 @@ def test_five_times_the_track_takes_the_same_memory(tmp_path):
         return int(finished.stdout.split()[-1])
 
     # The lesser of two: threads run ahead of each other by chance, and more waits in between than must. In a
-    # shorter track they have not yet done so as far as they may.
+    # minute they have not yet done so as far as they may.
     assert min(peak(600), peak(600)) < 1.1 * min(peak(120), peak(120))

@@ -105,8 +105,8 @@ def unbraid(debug: bool) -> None:
 def run() -> None:
     """The command line as a program.
 
-    PyTorch is a million objects, and Python would look through them for garbage on the way in and on the way
-    out: a quarter of a second.
+    With PyTorch come 160,000 objects, and Python would look through them for garbage on the way in and on
+    the way out, for an eighth of a second or more.
     """
     gc.set_threshold(_OBJECTS)
     code = main(sys.argv[1:])

@@ -1,7 +1,7 @@
 """Stages side by side: files are decoded ahead of the network and written behind it.
 
-    decode ──(some blocks)──► network ──(a piece)──► encode
-    a thread                  the caller's thread    a thread
+    decode ──(a few blocks)──► network ──(a piece)──► encode
+    a thread                   the caller's thread    a thread
 
 What waits between two stages is bounded, so memory stays flat and a slow stage holds the others up. The order
 of everything is as if there were one thread, and so is the answer.
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 T = TypeVar("T")
-_BLOCKS = 8  # that wait for the network: twelve seconds at 44.1 kHz, two strides of HT Demucs, in 4 MB
+_BLOCKS = 3  # that wait for the network: one is worked on, one is ready, one is being made
 
 
 def ahead(items: Iterable[T]) -> Iterator[T]:

@@ -88,7 +88,11 @@ class TwoPasses:
         return self._survey
 
     def __iter__(self) -> Iterator[Piece]:
-        """The second pass: the networks run, pieces come out beside their mixture."""
+        """The second pass: the networks run, pieces come out beside their mixture; none of them is empty."""
+        return (piece for piece in self._pieces() if piece.stems.shape[-1])
+
+    def _pieces(self) -> Iterator[Piece]:
+        """What comes out for each block, which may be nothing, and for the end."""
         survey = self.survey()
         flow = self._chain.flow(survey, batch_size=self._batch_size)
         reporter = self.reporter(Stage.SEPARATE, survey.length)

@@ -13,14 +13,14 @@ def test_items_come_in_order_and_are_made_a_little_ahead():
     made = []
 
     def items():
-        for number in range(100):
+        for number in range(10):
             made.append(number)
             yield number
 
     taken = ahead(items())
     assert next(taken) == 0
-    assert len(made) <= 10
-    assert list(taken) == list(range(1, 100))
+    assert len(made) <= 5
+    assert list(taken) == list(range(1, 10))
 
 
 def test_an_exception_comes_where_its_item_would():
@@ -39,7 +39,7 @@ def test_items_that_nobody_wants_any_more_are_not_made():
     taken = ahead(made.append(number) or number for number in range(1000))
     next(taken)
     taken.close()
-    assert len(made) <= 10
+    assert len(made) < 10
     assert not any(thread.name.startswith("ahead") for thread in threading.enumerate())
 
 
